@@ -1,0 +1,20 @@
+/** Folder of test/ = make target; *.test.ts beside a pure file is a unit test. */
+const transform = {'\\.ts$': ['@swc/jest', {jsc: {target: 'es2024', parser: {syntax: 'typescript'}}, module: {type: 'es6'}}]};
+const common = {
+  transform,
+  extensionsToTreatAsEsm: ['.ts'],
+  testEnvironment: 'node',
+  modulePathIgnorePatterns: ['<rootDir>/dist'],
+};
+const project = (displayName, testMatch) => ({...common, displayName, testMatch: [`<rootDir>/${testMatch}`]});
+
+export default {
+  projects: [
+    project('unit', '{proxy,operator,kube,cli,simulator}/**/*.test.ts'),
+    project('proxy', 'test/proxy/**/*.test.ts'),
+    project('cli', 'test/cli/**/*.test.ts'),
+    project('clients', 'test/clients/**/*.test.ts'),
+    project('api-server', 'test/api-server/**/*.test.ts'),
+    project('model-server', 'test/model-server/**/*.test.ts'),
+  ],
+};
