@@ -12,7 +12,14 @@ const percent = z.int().min(0).max(100);
 export const formatVersion = 1;
 
 /** Kinds of failed attempts after which another try may be made. */
-export const retryReasons = ['ConnectFailure', 'Reset', 'ServerError', 'RateLimited', 'Timeout', 'MalformedReply'] as const;
+export const retryReasons = [
+  'ConnectFailure',
+  'Reset',
+  'ServerError',
+  'RateLimited',
+  'Timeout',
+  'MalformedReply',
+] as const;
 
 const timeouts = z.object({
   connectMs: milliseconds,
@@ -23,13 +30,25 @@ const timeouts = z.object({
 });
 
 /** Names one version of one credential. The value travels apart, see {@link Credentials}. */
-const credential = z.object({namespace: z.string(), name: z.string(), key: z.string(), uid: z.string(), resourceVersion: z.string()});
+const credential = z.object({
+  namespace: z.string(),
+  name: z.string(),
+  key: z.string(),
+  uid: z.string(),
+  resourceVersion: z.string(),
+});
 
 const target = z.discriminatedUnion('type', [
   /** `url` stands where the caller's `/v1` stands; no trailing slash. */
   z.object({type: z.literal('Url'), url: z.string()}),
   /** Endpoints come from the EndpointSlices of the Service, those of the port named `portName` ('' if it has no name). */
-  z.object({type: z.literal('Service'), namespace: z.string(), name: z.string(), portName: z.string(), path: z.string()}),
+  z.object({
+    type: z.literal('Service'),
+    namespace: z.string(),
+    name: z.string(),
+    portName: z.string(),
+    path: z.string(),
+  }),
 ]);
 
 const backend = z.object({

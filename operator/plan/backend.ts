@@ -1,0 +1,57 @@
+/** One backend of a route to its part of the config. */
+import {type BackendConfig, type BackendTarget, credentialKey} from '../../proxy/config/schema.ts';
+import type {Backend} from '../api/generated.ts';
+import {resolveAuth} from './auth.ts';
+import type {RoutePolicy} from './policy.ts';
+import {resolvePort} from './service-port.ts';
+import type {Problem, World} from './world.ts';
+
+type BackendFault = Pick<Problem, 'reason' | 'message'> & {path: readonly string[]};
+type Context = {namespace: string; timeouts: RoutePolicy['timeouts']; world: Pick<World, 'secrets' | 'slices'>};
+
+export type PlannedBackend = {
+  /** Unset if something that the backend refers to cannot be resolved. */
+  planned?: {backend: BackendConfig; credentials: [key: string, value: string][]};
+  /** All of them; paths are relative to the backend. */
+  faults: BackendFault[];
+};
+
+const withoutTrailingSlash = (text: string): string => text.replace(/\/+$/, '');
+
+const defaultPath = '/v1';
+
+const targetOf = (
+  {url, serviceRef}: Backend,
+  {namespace, world}: Context,
+): {target: BackendTarget} | {fault: BackendFault} => {
+  if (url !== undefined) return {target: {type: 'Url', url: withoutTrailingSlash(url)}};
+  if (serviceRef === undefined) throw new Error('bug: the schema let a backend without target pass');
+  const resolved = resolvePort(serviceRef, namespace, world.slices);
+  if ('fault' in resolved) return {fault: resolved.fault};
+  const {name, path = defaultPath} = serviceRef;
+  return {target: {type: 'Service', namespace, name, portName: resolved.portName, path: withoutTrailingSlash(path)}};
+};
+
+/** What is taken over as it is, with the defaults of the fields that have one. */
+const ownFields = (spec: Backend): Omit<BackendConfig, 'target' | 'auth' | 'timeouts'> => ({
+  name: spec.name,
+  ...(spec.model === undefined ? {} : {model: spec.model}),
+  api: spec.api ?? 'OpenAI',
+  priority: spec.priority ?? 0,
+  weight: spec.weight ?? 1,
+  ...(spec.contextWindow === undefined ? {} : {contextWindow: spec.contextWindow}),
+  ...(spec.maxConcurrentRequests === undefined ? {} : {maxConcurrentRequests: spec.maxConcurrentRequests}),
+});
+
+export const planBackend = (spec: Backend, context: Context): PlannedBackend => {
+  const {namespace, timeouts, world} = context;
+  const found = targetOf(spec, context);
+  const resolved =
+    spec.auth === undefined ? undefined : resolveAuth({...spec, auth: spec.auth}, namespace, world.secrets);
+  const faults = [found, resolved].flatMap((part) => (part !== undefined && 'fault' in part ? [part.fault] : []));
+  if ('fault' in found || (resolved !== undefined && 'fault' in resolved)) return {faults};
+  const own = {...ownFields(spec), target: found.target, timeouts: timeouts(spec)};
+  if (resolved === undefined) return {planned: {backend: own, credentials: []}, faults};
+  const {auth, value} = resolved;
+  return {planned: {backend: {...own, auth}, credentials: [[credentialKey(auth.credential), value]]}, faults};
+};

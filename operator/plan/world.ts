@@ -1,0 +1,32 @@
+/** What the plan is made from, and what it comes to. */
+import type {EndpointSlice} from '../../proxy/config/endpoint.ts';
+import type {Credentials, GatewayConfig} from '../../proxy/config/schema.ts';
+import type {Reason} from '../api/conditions.ts';
+import type {ModelGateway, ModelRoute, Resource} from '../api/generated.ts';
+
+export type ObjectName = {namespace: string; name: string};
+
+/** A Secret with its values decoded; `uid` and `resourceVersion` together name one version of them. */
+export type SecretValue = ObjectName & {uid: string; resourceVersion: string; values: Readonly<Record<string, string>>};
+
+/** Objects as the schema let them pass, each with its metadata.name and metadata.namespace. */
+export type World = {
+  /** The gateway to plan for; of the routes only those that name it count. */
+  gateway: ObjectName;
+  gateways: readonly ModelGateway[];
+  routes: readonly ModelRoute[];
+  secrets: readonly SecretValue[];
+  slices: readonly EndpointSlice[];
+};
+
+export type Problem = {
+  object: ObjectName & {kind: Resource['kind']};
+  path: readonly (string | number)[];
+  reason: Reason;
+  /** What is wrong and what would be right; never a value of a Secret. */
+  message: string;
+  /** What takes no traffic because of it. */
+  excludes: 'Route' | 'Backend' | 'Nothing';
+};
+
+export type Plan = {config: GatewayConfig; credentials: Credentials; problems: Problem[]};

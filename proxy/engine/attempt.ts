@@ -1,0 +1,170 @@
+/** One try: one request to one endpoint, its time limits, and what came of it. */
+import type {Usage} from '../wire/api.ts';
+import {answerHeaders, firstValue, mediaType, type ReplyHeaders} from '../wire/headers.ts';
+import {writeBody} from '../wire/request.ts';
+import type {Call, Interruption} from './call.ts';
+import type {Clock} from './clock.ts';
+import {backendFailure, type Failure, type Reply} from './failure.ts';
+import type {LiveBackend, LiveEndpoint} from './live.ts';
+import type {MemoryBudget} from './memory.ts';
+import {receiveStream} from './streamed-answer.ts';
+import {send, type Broken, type Upstream} from './upstream.ts';
+import {receiveWhole} from './whole-answer.ts';
+
+export type Settled =
+  /** A stream that has gone out, to its end. */
+  | {type: 'Answered'}
+  /** A whole answer that has still to go out. */
+  | {type: 'Whole'; reply: Reply; usage: Usage}
+  | {type: 'Failed'; failure: Failure}
+  | {type: 'CallerGone'}
+  /** The used connection had been closed meanwhile; ask again on a new one. */
+  | {type: 'StaleConnection'};
+
+/** Takes the body of an answer. */
+export type Receiver = {
+  data(chunk: Uint8Array): void;
+  end(): void;
+  /** The answer broke off. Returns how the attempt has failed, or undefined if it has not. */
+  broken(failure: Failure): Failure | undefined;
+  /** Whatever happened, nothing more comes. */
+  closed(): void;
+};
+
+export type AttemptOptions = {
+  call: Call;
+  clock: Clock;
+  memory: MemoryBudget;
+  backend: LiveBackend;
+  endpoint: LiveEndpoint;
+  attemptMs: number | undefined;
+  keepAliveMs: number;
+  askForUsage: boolean;
+  modelIsFixed: boolean;
+  fresh: boolean;
+  contentCame: () => void;
+  /** Headers that say how the answer came about, flat. */
+  provenance: () => readonly string[];
+};
+
+const interruptions: Record<Exclude<Interruption, 'CallerGone'>, Pick<Failure, 'code' | 'summary'>> = {
+  DeadlineExceeded: {code: 'deadline_exceeded', summary: 'did not finish in timeouts.request'},
+  ShuttingDown: {code: 'shutting_down', summary: 'was still answering when the drain period ended'},
+};
+
+const streamHeaders = (headers: ReplyHeaders): string[] => [
+  ...answerHeaders(headers),
+  ...(firstValue(headers, 'cache-control') === undefined ? ['cache-control', 'no-cache'] : []),
+  'x-accel-buffering',
+  'no', // an nginx in front would hold tokens back
+];
+
+function describeBroken({cause, connected}: Broken): Failure {
+  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.name;
+  const log = {cause: `${code}: ${cause.message}`};
+  if (!connected) return backendFailure('ConnectFailure', 'could not be connected to', log);
+  if (code.startsWith('HPE_') || code.startsWith('UND_ERR_RES') || code === 'UND_ERR_HEADERS_OVERFLOW') {
+    return backendFailure('MalformedReply', 'broke HTTP in its answer', {...log, responded: true});
+  }
+  return backendFailure('Reset', 'closed the connection before the end of its answer', {...log, responded: true});
+}
+
+export function attempt(options: AttemptOptions): Promise<Settled> {
+  const {call, clock, backend, endpoint} = options;
+  const {request, watchdog} = call;
+  const {timeouts} = backend.config;
+
+  return new Promise((resolve) => {
+    let receiver: Receiver | undefined;
+    let upstream: Upstream | undefined;
+    let settled = false;
+
+    const settle = (result: Settled): void => {
+      if (settled) return;
+      settled = true;
+      watchdog.clearAttempt();
+      call.onInterrupt = () => {};
+      receiver?.closed();
+      upstream?.abort();
+      resolve(result);
+    };
+    const fail = (failure: Failure): void => {
+      const outcome = receiver === undefined ? failure : receiver.broken(failure);
+      if (outcome !== undefined) settle({type: 'Failed', failure: outcome});
+    };
+    const timedOut = (summary: string): void => fail(backendFailure('Timeout', summary));
+
+    call.onInterrupt = (why) => {
+      if (why === 'CallerGone') return settle({type: 'CallerGone'});
+      const {code, summary} = interruptions[why];
+      const slow = why === 'DeadlineExceeded' && !isAnswering();
+      fail({...backendFailure('Timeout', summary), ...(slow ? {} : {verdict: undefined}), code});
+    };
+    let contentSeen = false;
+    const isAnswering = (): boolean => contentSeen;
+
+    const receive = (status: number, headers: ReplyHeaders): Receiver => {
+      const head = {status, headers};
+      const common = {call, head, modelIsFixed: options.modelIsFixed, settle};
+      if (
+        !request.streamed ||
+        status !== 200 ||
+        mediaType(firstValue(headers, 'content-type')) !== 'text/event-stream'
+      ) {
+        return receiveWhole({...common, memory: options.memory});
+      }
+      return receiveStream({
+        ...common,
+        clock,
+        firstTokenMs: timeouts.firstTokenMs,
+        tokenIdleMs: timeouts.tokenIdleMs,
+        keepAliveMs: options.keepAliveMs,
+        pause: () => upstream?.pause(),
+        resume: () => upstream?.resume(),
+        timedOut,
+        contentCame: () => {
+          contentSeen = true;
+          options.contentCame();
+        },
+        commit: () => {
+          if (!call.caller.headSent) call.caller.sendHead([...streamHeaders(headers), ...options.provenance()]);
+        },
+      });
+    };
+
+    const now = clock.now();
+    watchdog.set('connect', now + timeouts.connectMs, () => {
+      settle({
+        type: 'Failed',
+        failure: backendFailure('ConnectFailure', 'could not be connected to in timeouts.connect'),
+      });
+    });
+    if (request.streamed)
+      watchdog.set('firstToken', now + timeouts.firstTokenMs, () => timedOut('sent no content in timeouts.firstToken'));
+    if (options.attemptMs !== undefined)
+      watchdog.set('attempt', now + options.attemptMs, () => timedOut('did not finish in its share of the time'));
+
+    upstream = send(
+      endpoint.connections,
+      {
+        path: `${backend.basePath}${request.api.path}`,
+        headers: [...call.headers, ...backend.authHeaders],
+        body: writeBody(request, {model: backend.config.model, askForUsage: options.askForUsage}),
+      },
+      options.fresh,
+      {
+        onConnected: () => watchdog.clear('connect'),
+        onHead(status, headers) {
+          const encoding = firstValue(headers, 'content-encoding') ?? 'identity';
+          receiver = receive(status, headers);
+          if (encoding !== 'identity')
+            fail(backendFailure('MalformedReply', 'compressed its answer without being asked to', {responded: true}));
+        },
+        onData: (chunk) => receiver?.data(chunk),
+        onEnd: () => receiver?.end(),
+        onBroken: (broken) => (broken.stale ? settle({type: 'StaleConnection'}) : fail(describeBroken(broken))),
+      },
+    );
+    if (settled) upstream.abort();
+  });
+}

@@ -1,0 +1,152 @@
+/**
+ * The circuit breaker of one backend of a route: opossum's window and states, fed with verdicts. opossum is made for short calls, so
+ * - it is fired when an attempt *ends*, with its verdict: start and failure of a long stream then fall into the same window;
+ * - it is never fired while open, nor with an attempt that began before its state last changed, nor for a caller's own error;
+ * - each closing starts with an empty window, so that old failures do not open it again at once.
+ */
+import CircuitBreaker from 'opossum';
+import type {CircuitBreakerConfig} from '../config/schema.ts';
+import type {Clock} from './clock.ts';
+
+export type BreakerState = 'Closed' | 'HalfOpen' | 'Open';
+
+export type Outcome = 'Success' | 'Failure' | 'NoVerdict';
+
+/** One admitted attempt. */
+export type Ticket = {
+  /** Its first content came: closes a half-open breaker, but the attempt may still fail. */
+  contentCame(): void;
+  /** Once. */
+  finish(outcome: Outcome): void;
+};
+
+export type Breaker = {
+  readonly state: BreakerState;
+  /** Milliseconds until an open breaker lets a probe through; 0 if it is not open. */
+  opensAgainInMs(now: number): number;
+  admits(now: number): boolean;
+  admit(now: number): Ticket;
+  /** Other thresholds; the state stays. */
+  setPolicy(policy: CircuitBreakerConfig): void;
+  close(): void;
+};
+
+type Circuit = CircuitBreaker<[failed: boolean], void>;
+
+const failure = new Error('the attempt failed');
+
+/** opossum opens above its threshold; `failurePercent` is reached at it. */
+const justBelow = 1e-6;
+
+const toOptions = (policy: CircuitBreakerConfig, state: BreakerState): CircuitBreaker.Options<[boolean]> => ({
+  timeout: false,
+  errorThresholdPercentage: policy.failurePercent - justBelow,
+  volumeThreshold: policy.minRequests,
+  rollingCountTimeout: policy.windowMs,
+  rollingPercentilesEnabled: false,
+  enableSnapshots: false,
+  ...(state === 'Closed' ? {} : {state: {closed: false, halfOpen: state === 'HalfOpen'}}),
+});
+
+export function createBreaker(
+  initial: CircuitBreakerConfig,
+  clock: Clock,
+  changed: (state: BreakerState) => void,
+): Breaker {
+  let policy = initial;
+  let openings = 0; // since an answer last completed: each doubles the open time
+  let consecutiveFailures = 0;
+  let probeBeganAt: number | undefined;
+  let openUntil = -Infinity;
+  let epoch = 0;
+  let options: CircuitBreaker.Options<[boolean]>;
+  let circuit: Circuit;
+
+  const nextOpenMs = (): number => Math.min(policy.openDurationMs * 2 ** openings, policy.maxOpenDurationMs);
+
+  const setOpenings = (count: number): void => {
+    openings = count;
+    options.resetTimeout = nextOpenMs(); // opossum reads it at each opening
+  };
+  const enter = (state: BreakerState): void => {
+    epoch += 1;
+    consecutiveFailures = 0;
+    probeBeganAt = undefined;
+    changed(state);
+  };
+  const build = (state: BreakerState): void => {
+    options = toOptions(policy, state);
+    options.resetTimeout = nextOpenMs();
+    circuit = new CircuitBreaker(async (failed: boolean) => (failed ? Promise.reject(failure) : undefined), options);
+    circuit.on('open', () => {
+      openUntil = clock.now() + nextOpenMs();
+      setOpenings(openings + 1);
+      enter('Open');
+    });
+    circuit.on('halfOpen', () => enter('HalfOpen'));
+    circuit.on('close', () => {
+      rebuild('Closed');
+      enter('Closed');
+    });
+  };
+  const rebuild = (state: BreakerState): void => {
+    circuit.shutdown();
+    build(state);
+  };
+  /** The verdict on an attempt of the present epoch, with the breaker closed. */
+  const record = (failed: boolean): void => {
+    circuit.fire(failed).catch(() => {}); // the rejection is our own verdict come back
+    if (!failed) {
+      consecutiveFailures = 0;
+      setOpenings(0);
+      return;
+    }
+    consecutiveFailures += 1;
+    if (consecutiveFailures >= policy.consecutiveFailures) circuit.open();
+  };
+
+  build('Closed');
+
+  return {
+    get state() {
+      if (circuit.opened) return 'Open';
+      return circuit.halfOpen ? 'HalfOpen' : 'Closed';
+    },
+    opensAgainInMs: (now) => (circuit.opened ? Math.max(0, openUntil - now) : 0),
+    admits(now) {
+      if (circuit.closed) return true;
+      return circuit.halfOpen && (probeBeganAt === undefined || now - probeBeganAt >= policy.openDurationMs);
+    },
+    admit(now) {
+      if (circuit.halfOpen) probeBeganAt = now;
+      let began = epoch;
+      const isProbe = !circuit.closed; // a half-open breaker's, or one sent in spite of an open one
+      let closedIt = false;
+      return {
+        contentCame() {
+          if (!isProbe || began !== epoch || circuit.closed) return;
+          circuit.close();
+          began = epoch;
+          closedIt = true;
+        },
+        finish(outcome) {
+          if (began !== epoch) return;
+          if (circuit.closed) {
+            if (closedIt && outcome === 'Failure') circuit.open();
+            else if (outcome !== 'NoVerdict') record(outcome === 'Failure');
+          } else if (outcome === 'NoVerdict') probeBeganAt = undefined;
+          else if (outcome === 'Success') {
+            openings = 0;
+            circuit.close();
+          } else if (circuit.halfOpen) circuit.open();
+        },
+      };
+    },
+    setPolicy(next) {
+      if (JSON.stringify(next) === JSON.stringify(policy)) return;
+      policy = next;
+      rebuild(this.state);
+    },
+    close: () => circuit.shutdown(),
+  };
+}

@@ -1,0 +1,86 @@
+/** One caller's request on its way through the engine: who asked, what is left of its time, and what became of it. */
+import type {Usage} from '../wire/api.ts';
+import type {ErrorBody, ErrorCode} from '../wire/errors.ts';
+import type {InferenceRequest} from '../wire/request.ts';
+import type {Watchdog} from './watchdog.ts';
+
+/** Why a request ends from outside of its attempt. */
+export type Interruption = 'CallerGone' | 'DeadlineExceeded' | 'ShuttingDown';
+
+/** The caller's connection, as the engine sees it. */
+export type Caller = {
+  /** Status 200 and headers (flat) have gone out. */
+  readonly headSent: boolean;
+  sendHead(headers: readonly string[]): void;
+  /** False: it is full; wait for `onDrain`. */
+  write(bytes: Uint8Array | string): boolean;
+  end(): void;
+  onDrain(drained: () => void): void;
+};
+
+/** What the one log line and the metrics say. */
+export type CallRecord = {
+  backend: string | undefined;
+  endpoint: string | undefined;
+  attempts: number;
+  firstTokenMs: number | undefined;
+  usage: Usage | undefined;
+  errorCode: ErrorCode | 'caller_gone' | 'upstream_refused' | undefined;
+  /** Causes of failed attempts, for the log only: they may name addresses. */
+  failures: string[];
+  malformedEvents: number;
+};
+
+export type Call = {
+  readonly request: InferenceRequest;
+  /** Allow-listed and ours, flat; the same for every attempt. */
+  readonly headers: readonly string[];
+  readonly caller: Caller;
+  readonly watchdog: Watchdog;
+  readonly startedAt: number;
+  readonly deadlineAt: number;
+  readonly record: CallRecord;
+  /** Hash of the prompt's prefix. */
+  readonly prefixHash: () => number;
+  interrupted: Interruption | undefined;
+  /** The stage that runs now is told here. */
+  onInterrupt: (why: Interruption) => void;
+};
+
+export const newRecord = (): CallRecord => ({
+  backend: undefined,
+  endpoint: undefined,
+  attempts: 0,
+  firstTokenMs: undefined,
+  usage: undefined,
+  errorCode: undefined,
+  failures: [],
+  malformedEvents: 0,
+});
+
+/** Ends whatever the request is doing. Once. */
+export function interrupt(call: Call, why: Interruption): void {
+  if (call.interrupted !== undefined) return;
+  call.interrupted = why;
+  call.onInterrupt(why);
+}
+
+/** Rough, for where no backend says: a token is about four bytes of English. */
+const bytesPerToken = 4;
+
+export const estimateUsage = (call: Call, completionTokens: number): Usage => ({
+  promptTokens: Math.ceil(call.request.fields.bytes.length / bytesPerToken),
+  completionTokens,
+  estimated: true,
+});
+
+export const estimateTokens = (bytes: number): number => Math.ceil(bytes / bytesPerToken);
+
+/** Ends a stream with an error event; the head has gone out. */
+export function endWithError(call: Call, error: ErrorBody['error'], usage: Usage | undefined): void {
+  const {backend, attempts} = call.record;
+  call.caller.write(
+    call.request.api.errorEvent({...error, ...(backend === undefined ? {} : {backend}), attempts}, usage),
+  );
+  call.caller.end();
+}

@@ -1,0 +1,83 @@
+/** Carries one request to its end: one whole answer, one stream, or one error. */
+import {errorBody} from '../wire/errors.ts';
+import type {ModelMatch} from '../routing/match.ts';
+import {endWithError, interrupt, type Call} from './call.ts';
+import type {Failure, Reply} from './failure.ts';
+import type {LiveRoute} from './live.ts';
+import {errorFrom, unavailableError} from './outcome.ts';
+import {createSearch} from './search.ts';
+import {provenanceOf, travel, type Engine, type Trip} from './trip.ts';
+
+/** What is left for the server to send. */
+export type WholeAnswer = {reply: Reply; provenance: readonly string[]};
+
+function startKeepAlive(trip: Trip): void {
+  const {call, route, engine} = trip;
+  const {keepAliveMs} = route.config.stream;
+  if (!call.request.streamed || keepAliveMs === 0) return;
+  const next = (): void => call.watchdog.set('keepAlive', engine.clock.now() + keepAliveMs, send);
+  const send = (): void => {
+    if (!call.caller.headSent) {
+      const {name, namespace} = route.config;
+      call.caller.sendHead([
+        'content-type',
+        'text/event-stream; charset=utf-8',
+        'cache-control',
+        'no-cache',
+        'x-modelroute-route',
+        `${namespace}/${name}`,
+      ]);
+    }
+    call.caller.write(call.request.api.keepAlive);
+    next();
+  };
+  next();
+}
+
+const isCallersOwn = ({verdict}: Failure): boolean =>
+  verdict?.fault === 'Caller' || verdict?.fault === 'TooLong' || verdict?.fault === 'UnknownModel';
+
+/** The caller's own fault, told in the backend's words. */
+function refuse({call, route}: Trip, {reply, error}: Failure): WholeAnswer | undefined {
+  call.record.errorCode = 'upstream_refused';
+  if (reply === undefined || error === undefined) throw new Error('bug: a refusal without its reply');
+  if (!call.caller.headSent) return {reply, provenance: provenanceOf(route, call)};
+  endWithError(call, error.body, undefined);
+  return undefined;
+}
+
+/** No backend has answered. Throws {@link RequestError} while nothing has gone out. */
+function fail(trip: Trip): WholeAnswer | undefined {
+  const {engine, call, route, search, failures} = trip;
+  const last = failures.at(-1)?.failure;
+  if (last !== undefined && isCallersOwn(last)) return refuse(trip, last);
+  const error =
+    last === undefined ? unavailableError(route, search, call, engine.clock.now()) : errorFrom(route, failures, call);
+  call.record.errorCode = error.code;
+  call.record.usage = last?.usage;
+  if (!call.caller.headSent) throw error;
+  endWithError(call, errorBody(error).error, last?.usage);
+  return undefined;
+}
+
+/** Undefined: the answer, or an error event, has gone out, or the caller has left. Throws {@link RequestError} while nothing has. */
+export async function dispatch(
+  engine: Engine,
+  call: Call,
+  {route, exact}: ModelMatch<LiveRoute>,
+): Promise<WholeAnswer | undefined> {
+  const search = createSearch({engine, call, route});
+  const trip: Trip = {engine, call, route, nameIsExact: exact, search, failures: []};
+  route.budget.countRequest(engine.clock.now());
+  call.watchdog.set('request', call.deadlineAt, () => interrupt(call, 'DeadlineExceeded'));
+  startKeepAlive(trip);
+
+  const settled = await travel(trip);
+  call.watchdog.clear('keepAlive');
+  if (settled?.type === 'Whole') {
+    call.record.usage = settled.usage;
+    return {reply: settled.reply, provenance: provenanceOf(route, call)};
+  }
+  if (settled?.type === 'Answered' || call.interrupted === 'CallerGone') return undefined;
+  return fail(trip);
+}

@@ -1,0 +1,98 @@
+/** How an attempt can fail, as the next decision, the caller and the log need it. */
+import type {FailureReason, ReplyFacts, Verdict} from '../routing/verdict.ts';
+import {judgeReply} from '../routing/verdict.ts';
+import type {UpstreamError, Usage} from '../wire/api.ts';
+import type {ErrorCode} from '../wire/errors.ts';
+import {readRetryAfter, type ReplyHeaders} from '../wire/headers.ts';
+
+export type Reply = {status: number; headers: ReplyHeaders; body: Uint8Array};
+
+export type Failure = {
+  /** Undefined: no verdict, and no further attempt (a deadline that ran out on a healthy stream, memory that is full). */
+  verdict: Verdict | undefined;
+  code: ErrorCode;
+  /** For callers: names no address. */
+  summary: string;
+  /** For the log. */
+  cause: string;
+  responded: boolean;
+  retryAfterMs?: number | undefined;
+  /** As it came, for where it is the caller's own fault. */
+  reply?: Reply;
+  error?: UpstreamError;
+  /** Content had gone out: nothing else may follow it. */
+  committed: boolean;
+  usage?: Usage | undefined;
+};
+
+const codes: Record<FailureReason, ErrorCode> = {
+  ConnectFailure: 'backend_connect_failed',
+  Reset: 'backend_reset',
+  ServerError: 'backend_error',
+  RateLimited: 'backend_rate_limited',
+  Timeout: 'backend_timeout',
+  MalformedReply: 'backend_malformed_reply',
+  Rejected: 'backend_refused',
+};
+
+/** The backend's fault, before any content. `cause`: for the log, where it says more than the summary. */
+export const backendFailure = (
+  reason: FailureReason,
+  summary: string,
+  details: {cause?: string; responded?: boolean} = {},
+): Failure => ({
+  verdict: {fault: 'Backend', reason},
+  code: codes[reason],
+  summary,
+  cause: details.cause ?? summary,
+  responded: details.responded ?? false,
+  committed: false,
+});
+
+/** A failure after content: the stream is cut, whoever cut it. */
+export const cut = (failure: Failure): Failure => ({
+  ...failure,
+  code: failure.code === 'deadline_exceeded' || failure.code === 'shutting_down' ? failure.code : 'stream_cut',
+  committed: true,
+});
+
+const codeOf = (verdict: Verdict): ErrorCode => (verdict.fault === 'Backend' ? codes[verdict.reason] : 'backend_error');
+
+const factsOf = (status: number, error: UpstreamError, modelIsFixed: boolean): ReplyFacts => ({
+  status,
+  contextLengthExceeded: error.contextLengthExceeded,
+  contentFiltered: error.contentFiltered,
+  modelMissing: error.modelMissing,
+  modelIsFixed,
+});
+
+/** A reply that is no success. */
+export function refusal(reply: Reply, error: UpstreamError, modelIsFixed: boolean): Failure {
+  const verdict = judgeReply(factsOf(reply.status, error, modelIsFixed));
+  const summary = `answered ${reply.status}`;
+  return {
+    verdict,
+    code: codeOf(verdict),
+    summary,
+    cause: `${summary}: ${error.message.slice(0, 300)}`,
+    responded: true,
+    retryAfterMs: readRetryAfter(reply.headers, Date.now()),
+    reply,
+    error,
+    committed: false,
+  };
+}
+
+/** An error inside a 200. One that names no status is the backend's. */
+export function errorInside(error: UpstreamError, headers: ReplyHeaders, modelIsFixed: boolean): Failure {
+  const status = error.status ?? (error.contextLengthExceeded || error.contentFiltered ? 400 : 500);
+  const body = new TextEncoder().encode(JSON.stringify({error: error.body}));
+  const failure = refusal({status, headers: {'content-type': 'application/json'}, body}, error, modelIsFixed);
+  const retryAfterMs = readRetryAfter(headers, Date.now());
+  return {
+    ...failure,
+    summary: 'sent an error inside its answer',
+    cause: `error inside a 200: ${error.message.slice(0, 300)}`,
+    retryAfterMs,
+  };
+}

@@ -1,0 +1,59 @@
+/** The one reference to the current config's live side, replaced whole, and the requests that run. */
+import {createHash} from 'node:crypto';
+import {retire, buildLive, type LiveContext, type LiveGateway, type LiveInput} from './live.ts';
+import {interrupt, type Call} from './call.ts';
+import {dispatch, type WholeAnswer} from './dispatch.ts';
+import type {ModelMatch} from '../routing/match.ts';
+import type {LiveRoute} from './live.ts';
+import type {Engine} from './trip.ts';
+
+export type Gateway = {
+  /** Undefined until the first config. */
+  readonly live: LiveGateway | undefined;
+  /** SHA-256 of the config in use. */
+  readonly hash: string;
+  /** Validated input only: this either replaces all or throws and changes nothing. */
+  update(input: LiveInput): void;
+  carry(call: Call, match: ModelMatch<LiveRoute>): Promise<WholeAnswer | undefined>;
+  readonly running: number;
+  /** Ends every running request with an error. */
+  shutDown(): void;
+  close(): void;
+};
+
+export function createGateway(engine: Engine, context: LiveContext): Gateway {
+  let live: LiveGateway | undefined;
+  let hash = '';
+  const running = new Set<Call>();
+  return {
+    get live() {
+      return live;
+    },
+    get hash() {
+      return hash;
+    },
+    update(input) {
+      const previous = live;
+      live = buildLive(input, previous, context);
+      hash = createHash('sha256').update(JSON.stringify(input.config)).digest('hex');
+      if (previous !== undefined) retire(previous, live);
+    },
+    async carry(call, match) {
+      running.add(call);
+      try {
+        return await dispatch(engine, call, match);
+      } finally {
+        running.delete(call);
+      }
+    },
+    get running() {
+      return running.size;
+    },
+    shutDown() {
+      for (const call of running) interrupt(call, 'ShuttingDown');
+    },
+    close() {
+      if (live !== undefined) retire(live, undefined);
+    },
+  };
+}

@@ -1,0 +1,181 @@
+/** A streamed answer: nothing goes out before its first content, and then only whole events, until it has ended or is cut. */
+import type {EventReading, StreamReader, Usage} from '../wire/api.ts';
+import {createSseSplitter, type SseEvent} from '../wire/sse.ts';
+import {estimateUsage, type Call} from './call.ts';
+import {backendFailure, cut, errorInside, type Failure, type Reply} from './failure.ts';
+import type {Receiver, Settled} from './attempt.ts';
+import type {Clock} from './clock.ts';
+
+export type StreamOptions = {
+  call: Call;
+  clock: Clock;
+  head: Pick<Reply, 'headers'>;
+  modelIsFixed: boolean;
+  firstTokenMs: number;
+  tokenIdleMs: number;
+  keepAliveMs: number;
+  /** Sends the head if it has not gone out. */
+  commit: () => void;
+  /** The caller does not read as fast as the backend writes. */
+  pause: () => void;
+  resume: () => void;
+  contentCame: () => void;
+  timedOut: (summary: string) => void;
+  settle: (result: Settled) => void;
+};
+
+/** After the answer's end, for usage and `[DONE]`. */
+const closingMs = 2_000;
+/** One event, and all that may come before the first content. */
+const maxEventBytes = 16 * 1024 * 1024;
+const maxHeldBytes = 1024 * 1024;
+
+type Flow = {
+  committed: boolean;
+  /** Events from before the first content. */
+  held: Uint8Array[];
+  heldBytes: number;
+  closed: boolean;
+  paused: boolean;
+  /** The caller has his whole answer. */
+  endSent: boolean;
+};
+
+const malformed = (summary: string): Failure => backendFailure('MalformedReply', summary, {responded: true});
+
+/** True: the event goes on to the caller. False: it is kept from him. A failure ends the stream. */
+type Acceptance = boolean | Failure;
+
+export function receiveStream(options: StreamOptions): Receiver {
+  const {call, clock} = options;
+  const {request, caller, watchdog} = call;
+  const reader: StreamReader = request.api.createStreamReader(request.choices);
+  const splitter = createSseSplitter();
+  const flow: Flow = {committed: false, held: [], heldBytes: 0, closed: false, paused: false, endSent: false};
+
+  const usage = (): Usage => reader.usage() ?? estimateUsage(call, reader.contentEvents());
+  const asFailure = (failure: Failure): Failure => (flow.committed ? {...cut(failure), usage: usage()} : failure);
+
+  const watchIdle = (): void =>
+    watchdog.set('tokenIdle', clock.now() + options.tokenIdleMs, () =>
+      options.timedOut('sent no token in timeouts.tokenIdle'),
+    );
+
+  const send = (bytes: Uint8Array | string): void => {
+    watchdog.move('keepAlive', clock.now() + options.keepAliveMs);
+    if (caller.write(bytes) || flow.paused) return;
+    flow.paused = true; // a caller that reads slowly is no fault of the backend
+    options.pause();
+    watchdog.clear('tokenIdle');
+    caller.onDrain(() => {
+      flow.paused = false;
+      if (flow.closed) return;
+      if (!reader.finished()) watchIdle();
+      options.resume();
+    });
+  };
+
+  const endCaller = (): void => {
+    call.record.usage = usage(); // before his connection closes: the log line is written then
+    flow.endSent = true;
+    caller.end();
+  };
+
+  const finish = (): void => {
+    options.commit();
+    if (!reader.ended()) send(request.api.endOfStream);
+    if (!flow.endSent) endCaller();
+    options.settle({type: 'Answered'});
+  };
+
+  const acceptContent = (): Acceptance => {
+    if (flow.committed) {
+      watchdog.move('tokenIdle', clock.now() + options.tokenIdleMs);
+      return true;
+    }
+    flow.committed = true;
+    watchdog.clear('firstToken');
+    watchIdle();
+    options.contentCame();
+    options.commit();
+    return true;
+  };
+
+  const accept: Record<EventReading['kind'], (reading: EventReading) => Acceptance> = {
+    Content: acceptContent,
+    Progress() {
+      if (flow.committed) watchdog.move('tokenIdle', clock.now() + options.tokenIdleMs);
+      else watchdog.move('firstToken', clock.now() + options.firstTokenMs);
+      return true;
+    },
+    Neither({onlyUsage}) {
+      if (reader.ended() && !reader.finished()) return malformed('ended its stream before its answer had finished');
+      return onlyUsage !== true || request.wantsUsage;
+    },
+    Malformed({error}) {
+      call.record.malformedEvents += 1;
+      return error === undefined ? false : malformed('sent content in an event that is not JSON');
+    },
+    Error({error}) {
+      return errorInside(error ?? request.api.readError(new Uint8Array()), options.head.headers, options.modelIsFixed);
+    },
+  };
+
+  const read = (events: SseEvent[], passed: Uint8Array[]): Failure | undefined => {
+    for (const event of events) {
+      const reading = reader.read(event);
+      const acceptance = accept[reading.kind](reading);
+      if (typeof acceptance === 'object') return acceptance;
+      if (acceptance) passed.push(event.raw);
+    }
+    return splitter.pendingBytes > maxEventBytes ? malformed('sent an event of more than 16 MiB') : undefined;
+  };
+
+  /** Before the first content events wait; with it they all go. */
+  const pass = (events: Uint8Array[]): Failure | undefined => {
+    if (!flow.committed) {
+      flow.held.push(...events);
+      flow.heldBytes += events.reduce((bytes, {length}) => bytes + length, 0);
+      return flow.heldBytes > maxHeldBytes ? malformed('sent a megabyte without any content') : undefined;
+    }
+    const all = flow.held.length > 0 ? [...flow.held, ...events] : events;
+    flow.held = [];
+    const [first] = all;
+    if (first !== undefined) send(all.length === 1 ? first : Buffer.concat(all));
+    return undefined;
+  };
+
+  /** The answer is whole: what may still come has two seconds. */
+  const close = (): void => {
+    watchdog.clear('tokenIdle');
+    watchdog.clear('attempt');
+    watchdog.set('closing', clock.now() + closingMs, finish);
+    if (reader.ended()) endCaller();
+  };
+
+  const end = (failure: Failure): void => {
+    if (reader.finished()) finish();
+    else options.settle({type: 'Failed', failure: asFailure(failure)});
+  };
+
+  return {
+    data(chunk) {
+      if (flow.endSent) return;
+      const wasFinished = reader.finished();
+      const passed: Uint8Array[] = [];
+      const broken = read(splitter.push(chunk), passed);
+      const failure = pass(passed) ?? broken;
+      if (failure !== undefined) end(failure);
+      else if (reader.finished() && (!wasFinished || reader.ended())) close();
+    },
+    end: () => end(malformed('ended its stream before its answer had finished')),
+    broken(failure) {
+      if (!reader.finished()) return asFailure(failure);
+      finish();
+      return undefined;
+    },
+    closed() {
+      flow.closed = true;
+    },
+  };
+}

@@ -1,0 +1,33 @@
+/** Names that a caller may have meant. */
+
+/** Levenshtein's distance, two rows of it. */
+function distance(a: string, b: string): number {
+  let previous = Array.from({length: b.length + 1}, (_, index) => index);
+  for (let i = 1; i <= a.length; i += 1) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const replaced = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min(replaced, (previous[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
+    }
+    previous = row;
+  }
+  return previous[b.length] ?? 0;
+}
+
+const longestName = 128; // a caller may send a megabyte as a name; nobody means that
+
+/** Up to three of `names`, the nearest first: a few letters apart, or one holds the other. */
+export function nearNames(wanted: string, names: readonly string[]): string[] {
+  if (wanted.length > longestName) return [];
+  const low = wanted.toLowerCase();
+  return names
+    .map((name) => {
+      const other = name.toLowerCase();
+      const contained = low.length > 2 && (other.includes(low) || low.includes(other));
+      return {name, score: contained ? 1 : distance(low, other)};
+    })
+    .filter(({score}) => score <= Math.max(2, Math.floor(wanted.length / 3)))
+    .sort((a, b) => a.score - b.score)
+    .slice(0, 3)
+    .map(({name}) => name);
+}

@@ -1,0 +1,61 @@
+/** The one line per request, and its metrics. */
+import type {Fields, Log} from '../telemetry/log.ts';
+import type {Metrics, RequestObservation} from '../telemetry/metrics.ts';
+import type {RequestContext} from './context.ts';
+
+export type Finished = {context: RequestContext; status: number; callerGone: boolean; now: number};
+
+/** nginx's status for a caller that left before his answer. */
+const callerGoneStatus = 499;
+
+type Line = Finished & {shownStatus: number; errorCode: string | undefined; totalMs: number};
+
+function toObservation({context, shownStatus, errorCode, totalMs}: Line): RequestObservation {
+  const {backend, firstTokenMs, usage, malformedEvents} = context.record;
+  return {
+    route: context.route,
+    api: context.api,
+    status: shownStatus,
+    errorCode: errorCode ?? '',
+    seconds: totalMs / 1000,
+    backend: backend ?? '',
+    firstTokenSeconds: firstTokenMs === undefined ? undefined : firstTokenMs / 1000,
+    tokens: usage && {prompt: usage.promptTokens, completion: usage.completionTokens, estimated: usage.estimated},
+    malformedEvents,
+  };
+}
+
+function toFields({context, shownStatus, errorCode, totalMs}: Line): Fields {
+  const {record} = context;
+  return {
+    requestId: context.requestId,
+    route: context.route,
+    model: context.model.slice(0, 128),
+    api: context.api,
+    backend: record.backend,
+    endpoint: record.endpoint,
+    status: shownStatus,
+    attempts: record.attempts,
+    streamed: context.streamed,
+    firstTokenMs: record.firstTokenMs && Math.round(record.firstTokenMs),
+    totalMs: Math.round(totalMs),
+    promptTokens: record.usage?.promptTokens,
+    completionTokens: record.usage?.completionTokens,
+    usageEstimated: record.usage?.estimated,
+    error: errorCode,
+    failures: record.failures.length > 0 ? record.failures : undefined,
+    traceId: context.traceparent.slice(3, 35),
+  };
+}
+
+export function reportRequest(log: Log, metrics: Metrics, finished: Finished): void {
+  const {context, status, callerGone, now} = finished;
+  const line: Line = {
+    ...finished,
+    totalMs: now - context.startedAt,
+    shownStatus: status === 0 ? callerGoneStatus : status,
+    errorCode: context.record.errorCode ?? (callerGone ? 'caller_gone' : undefined),
+  };
+  metrics.observe(toObservation(line));
+  if (log.writes('info')) log.info('request', toFields(line));
+}

@@ -1,0 +1,51 @@
+/** What a caller's request passes, top to bottom. */
+import express, {type Express, type RequestHandler} from 'express';
+import type {Log} from '../telemetry/log.ts';
+import {apis} from '../wire/apis.ts';
+import {RequestError} from '../wire/errors.ts';
+import {createContext, setContext, type RequestContext} from './context.ts';
+import {handleErrors} from './errors.ts';
+import {inference, type InferenceDeps} from './inference.ts';
+import {getModel, listModels} from './models.ts';
+
+export type AppDeps = InferenceDeps & {
+  log: Log;
+  /** Once per request, when its answer has ended or its caller has left. */
+  finished: (context: RequestContext, status: number, callerGone: boolean) => void;
+};
+
+const openContext =
+  ({clock, finished}: AppDeps): RequestHandler =>
+  (request, response, next) => {
+    const context = createContext(request, clock.now());
+    setContext(response, context);
+    response.once('close', () =>
+      finished(context, response.headersSent ? response.statusCode : 0, !response.writableFinished),
+    );
+    next();
+  };
+
+const onlyMethod =
+  (allowed: string): RequestHandler =>
+  ({method, path}) => {
+    throw new RequestError('method_not_allowed', `${path} takes ${allowed}, not ${method}.`, {
+      headers: {allow: allowed},
+    });
+  };
+
+const unknownPath: RequestHandler = ({path}) => {
+  const known = apis.map((api) => `/v1${api.path}`).join(', ');
+  throw new RequestError('unknown_path', `No API has the path ${path.slice(0, 200)}. There are ${known}, /v1/models.`);
+};
+
+export function createApp(deps: AppDeps): Express {
+  const app = express();
+  app.disable('x-powered-by').disable('etag');
+  app.use(openContext(deps));
+  for (const api of apis) app.route(`/v1${api.path}`).post(inference(api, deps)).all(onlyMethod('POST'));
+  app.route('/v1/models').get(listModels(deps.gateway)).all(onlyMethod('GET'));
+  app.route('/v1/models/*id').get(getModel(deps.gateway)).all(onlyMethod('GET'));
+  app.use(unknownPath);
+  app.use(handleErrors(deps.log));
+  return app;
+}

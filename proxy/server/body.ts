@@ -1,0 +1,95 @@
+/** Reads a request's body: bounded per request by `maxBodyBytes`, over all requests by the memory budget. */
+import {isUtf8} from 'node:buffer';
+import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {MemoryBudget} from '../engine/memory.ts';
+import {RequestError} from '../wire/errors.ts';
+import {mediaType} from '../wire/headers.ts';
+
+export type BodyOptions = {maxBytes: number; memory: MemoryBudget};
+
+/** The caller left before his body was here: there is nobody to answer. */
+export class CallerGoneError extends Error {}
+
+export type HeldBody = {bytes: Buffer; release(): void};
+
+const tooLarge = (maxBytes: number): RequestError =>
+  new RequestError('body_too_large', `The body is larger than the gateway's limits.maxBodyBytes of ${maxBytes} bytes.`);
+
+const expectsContinue = new WeakSet<IncomingMessage>();
+
+/** For the server's `checkContinue`: the caller is told to go on only once his headers are found good. */
+export const deferContinue = (request: IncomingMessage): void => void expectsContinue.add(request);
+
+const isJson = (contentType: string): boolean => {
+  const charset = /charset\s*=\s*"?([^";\s]+)/i.exec(contentType)?.[1]?.toLowerCase() ?? 'utf-8';
+  return mediaType(contentType) === 'application/json' && ['utf-8', 'utf8', 'us-ascii'].includes(charset);
+};
+
+function checkHeaders({headers}: IncomingMessage, maxBytes: number): void {
+  if (!isJson(headers['content-type'] ?? 'application/json')) {
+    throw new RequestError(
+      'unsupported_media_type',
+      'The body must be JSON in UTF-8: send "content-type: application/json".',
+    );
+  }
+  if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
+    throw new RequestError(
+      'unsupported_media_type',
+      'The body must not be compressed: send it without "content-encoding".',
+    );
+  }
+  if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes);
+}
+
+function collect(request: IncomingMessage, {maxBytes, memory}: BodyOptions): Promise<HeldBody> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const release = (): void => {
+    memory.give(bytes);
+    bytes = 0;
+  };
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => {
+      request.off('data', onData);
+      release();
+      chunks.length = 0;
+      request.resume(); // what still comes is dropped, for as long as the server's requestTimeout lets it come
+      reject(error);
+    };
+    const onData = (chunk: Buffer): void => {
+      if (bytes + chunk.length > maxBytes) return fail(tooLarge(maxBytes));
+      if (!memory.take(chunk.length)) {
+        return fail(
+          new RequestError(
+            'overloaded',
+            'This proxy holds as many bytes of bodies as its limits.maxBufferedBytes allows.',
+            {headers: {'retry-after': '1'}},
+          ),
+        );
+      }
+      chunks.push(chunk);
+      bytes += chunk.length;
+    };
+    request.on('data', onData);
+    request.once('end', () =>
+      resolve({bytes: chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks), release}),
+    );
+    request.once('close', () => {
+      if (!request.complete) fail(new CallerGoneError('the caller left before the end of the body'));
+    });
+    request.once('error', () => fail(new CallerGoneError('the body broke off')));
+  });
+}
+
+export async function readBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: BodyOptions,
+): Promise<HeldBody> {
+  checkHeaders(request, options.maxBytes);
+  if (expectsContinue.has(request)) response.writeContinue();
+  const body = await collect(request, options);
+  if (isUtf8(body.bytes)) return body;
+  body.release();
+  throw new RequestError('invalid_json', 'The body is not valid UTF-8.');
+}

@@ -1,0 +1,52 @@
+/** What belongs to one HTTP request from its first byte to its log line. */
+import {randomUUID} from 'node:crypto';
+import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {CallRecord} from '../engine/call.ts';
+import {newRecord} from '../engine/call.ts';
+
+export type RequestContext = {
+  readonly requestId: string;
+  readonly traceparent: string;
+  readonly startedAt: number;
+  readonly record: CallRecord;
+  route: string;
+  model: string;
+  api: string;
+  streamed: boolean;
+};
+
+const safeRequestId = /^[\w.:/+=@-]{1,128}$/;
+/** https://www.w3.org/TR/trace-context/#traceparent-header */
+const validTraceparent = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+const hex = (): string => randomUUID().replaceAll('-', '');
+
+/** Taken from the caller where it is well-formed, else made; not sampled, since nobody here records it. */
+const readTraceparent = (value: string | undefined): string =>
+  value !== undefined && validTraceparent.test(value) ? value : `00-${hex()}-${hex().slice(0, 16)}-00`;
+
+export function createContext(request: IncomingMessage, now: number): RequestContext {
+  const given = request.headers['x-request-id'];
+  const traceparent = request.headers['traceparent'];
+  return {
+    requestId: typeof given === 'string' && safeRequestId.test(given) ? given : randomUUID(),
+    traceparent: readTraceparent(typeof traceparent === 'string' ? traceparent : undefined),
+    startedAt: now,
+    record: newRecord(),
+    route: '',
+    model: '',
+    api: '',
+    streamed: false,
+  };
+}
+
+const contexts = new WeakMap<ServerResponse, RequestContext>();
+
+export const setContext = (response: ServerResponse, context: RequestContext): void =>
+  void contexts.set(response, context);
+
+export function contextOf(response: ServerResponse): RequestContext {
+  const context = contexts.get(response);
+  if (context === undefined) throw new Error('bug: a response without its context');
+  return context;
+}

@@ -1,0 +1,107 @@
+/** OpenTelemetry metrics, read by Prometheus from the admin port. Labels are names from the config, so their number is bounded. */
+import type {IncomingMessage, ServerResponse} from 'node:http';
+import {PrometheusExporter} from '@opentelemetry/exporter-prometheus';
+import {AggregationType, MeterProvider} from '@opentelemetry/sdk-metrics';
+
+export type RequestObservation = {
+  route: string;
+  api: string;
+  status: number;
+  /** '' for none. */
+  errorCode: string;
+  seconds: number;
+  backend: string;
+  firstTokenSeconds: number | undefined;
+  tokens: {prompt: number; completion: number; estimated: boolean} | undefined;
+  malformedEvents: number;
+};
+
+export type BackendGauge = {
+  route: string;
+  backend: string;
+  inFlight: number;
+  breaker: 'Closed' | 'HalfOpen' | 'Open';
+  endpoints: number;
+};
+
+export type GaugeSources = {
+  requestsInFlight: () => number;
+  bufferedBytes: () => number;
+  backends: () => readonly BackendGauge[];
+};
+
+export type Metrics = {
+  observe(request: RequestObservation): void;
+  attempted(route: string, backend: string, outcome: string): void;
+  configRejected(): void;
+  /** Writes all of it, in Prometheus' text format. */
+  serve(request: IncomingMessage, response: ServerResponse): void;
+};
+
+const secondsBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
+const breakerStates = {Closed: 0, HalfOpen: 1, Open: 2};
+
+export function createMetrics(sources: GaugeSources): Metrics {
+  const exporter = new PrometheusExporter({preventServerStart: true});
+  const aggregation = {type: AggregationType.EXPLICIT_BUCKET_HISTOGRAM, options: {boundaries: secondsBuckets}} as const;
+  const provider = new MeterProvider({readers: [exporter], views: [{instrumentUnit: 's', aggregation}]});
+  const meter = provider.getMeter('modelroute');
+
+  const duration = meter.createHistogram('modelroute.request.duration', {
+    unit: 's',
+    description: 'From the request’s arrival to the end of its answer.',
+  });
+  const firstToken = meter.createHistogram('modelroute.time_to_first_token', {
+    unit: 's',
+    description: 'From the request’s arrival to the first content of a streamed answer.',
+  });
+  const tokens = meter.createCounter('modelroute.tokens', {
+    description: 'Tokens, as the backend reported them or as estimated.',
+  });
+  const attempts = meter.createCounter('modelroute.attempts', {description: 'Attempts at backends, by outcome.'});
+  const malformed = meter.createCounter('modelroute.malformed_events', {
+    description: 'Stream events that were not JSON, kept from callers.',
+  });
+  const rejected = meter.createCounter('modelroute.config.rejected', {
+    description: 'Configs that were refused; the one before stayed in use.',
+  });
+  rejected.add(0);
+
+  meter
+    .createObservableGauge('modelroute.requests.in_flight', {description: 'Requests that run now.'})
+    .addCallback((result) => result.observe(sources.requestsInFlight()));
+  meter
+    .createObservableGauge('modelroute.buffered', {unit: 'By', description: 'Bodies and unfinished answers in memory.'})
+    .addCallback((result) => result.observe(sources.bufferedBytes()));
+  const inFlight = meter.createObservableGauge('modelroute.backend.in_flight', {description: 'Attempts that run now.'});
+  const breaker = meter.createObservableGauge('modelroute.backend.breaker_state', {
+    description: '0 closed, 1 half-open, 2 open.',
+  });
+  const endpoints = meter.createObservableGauge('modelroute.backend.endpoints', {description: 'Endpoints known.'});
+  meter.addBatchObservableCallback(
+    (result) => {
+      for (const {route, backend, ...gauge} of sources.backends()) {
+        const labels = {route, backend};
+        result.observe(inFlight, gauge.inFlight, labels);
+        result.observe(breaker, breakerStates[gauge.breaker], labels);
+        result.observe(endpoints, gauge.endpoints, labels);
+      }
+    },
+    [inFlight, breaker, endpoints],
+  );
+
+  return {
+    observe({route, api, status, errorCode, seconds, backend, firstTokenSeconds, tokens: used, malformedEvents}) {
+      duration.record(seconds, {route, api, status, error_code: errorCode});
+      if (firstTokenSeconds !== undefined) firstToken.record(firstTokenSeconds, {route, backend});
+      if (used !== undefined) {
+        tokens.add(used.prompt, {route, backend, type: 'prompt', estimated: used.estimated});
+        tokens.add(used.completion, {route, backend, type: 'completion', estimated: used.estimated});
+      }
+      if (malformedEvents > 0) malformed.add(malformedEvents, {route, backend});
+    },
+    attempted: (route, backend, outcome) => attempts.add(1, {route, backend, outcome}),
+    configRejected: () => rejected.add(1),
+    serve: (request, response) => exporter.getMetricsRequestHandler(request, response),
+  };
+}

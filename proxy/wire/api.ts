@@ -1,0 +1,74 @@
+/**
+ * The one table that every API on the wire fills (a file each), so that the engine is the same for all: what of a streamed answer is
+ * content and commits, what is progress and restarts timers, when it has ended, what it used, and how an error looks inside it.
+ */
+import type {ErrorBody} from './errors.ts';
+import type {Member} from './json-scan.ts';
+import type {SseEvent} from './sse.ts';
+
+/** Tokens. `estimated`: no backend reported it, so ModelRoute counted. */
+export type Usage = {promptTokens: number; completionTokens: number; estimated: boolean};
+
+/** What a backend said went wrong: an error body, or an error event inside a 200. */
+export type UpstreamError = {
+  message: string;
+  /** The HTTP status that the error stands for, where it says so itself. */
+  status: number | undefined;
+  contextLengthExceeded: boolean;
+  contentFiltered: boolean;
+  modelMissing: boolean;
+  /** As the backend wrote it; goes to the caller when the fault is his. */
+  body: ErrorBody['error'];
+};
+
+export type EventReading = {
+  kind: 'Content' | 'Progress' | 'Neither' | 'Error' | 'Malformed';
+  error?: UpstreamError;
+  /** Usage without choices: kept from a caller who did not ask for it. */
+  onlyUsage?: boolean;
+};
+
+/** Reads one streamed answer, event by event. */
+export type StreamReader = {
+  read(event: SseEvent): EventReading;
+  /** The answer is whole: every choice that was asked for has finished. */
+  finished(): boolean;
+  /** Nothing will follow (`[DONE]`). */
+  ended(): boolean;
+  usage(): Usage | undefined;
+  /** Pieces of content so far, one token each with most backends: what usage is estimated from. */
+  contentEvents(): number;
+};
+
+/** `problem`: why a 200 is no answer. */
+export type AnswerReading = {usage?: Usage; error?: UpstreamError; problem?: string};
+
+export type RequestFields = {
+  bytes: Uint8Array;
+  /** Top-level members, each key once. */
+  members: ReadonlyMap<string, Member>;
+};
+
+export type WireApi = {
+  /** For logs and metrics: OpenTelemetry's `gen_ai.operation.name` where it has one. */
+  name: string;
+  /** Stands behind a backend's base URL, as behind the caller's `/v1`. */
+  path: string;
+  /** The `api` of backends that speak it. */
+  spokenBy: readonly ('OpenAI' | 'Anthropic')[];
+  streams: boolean;
+  /** Usage is asked of a backend with `stream_options.include_usage`. */
+  hasStreamOptions: boolean;
+  /** Choices that have to finish before the answer is whole. */
+  choicesAsked(request: RequestFields): number;
+  createStreamReader(choices: number): StreamReader;
+  /** A whole answer that was not streamed. Throws JsonSyntaxError. */
+  readAnswer(body: Uint8Array): AnswerReading;
+  readError(body: Uint8Array): UpstreamError;
+  /** Written while a streaming caller waits. */
+  keepAlive: string;
+  /** Closes a whole stream whose backend did not close it itself. */
+  endOfStream: string;
+  /** A stream's last event when it does not end well. */
+  errorEvent(error: ErrorBody['error'], usage: Usage | undefined): string;
+};

@@ -1,0 +1,66 @@
+/** Which headers pass, in each direction. Names are lower-case; lists are flat: name, value, name, value. */
+
+/** What a model server may need to know of a caller. Everything else stays here, credentials first of all. */
+const forwarded = new Set([
+  'accept',
+  'content-type',
+  'idempotency-key',
+  'openai-beta',
+  'anthropic-beta',
+  'anthropic-version',
+  'tracestate',
+]);
+
+export function requestHeaders(rawHeaders: readonly string[]): string[] {
+  const headers: string[] = [];
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] ?? '').toLowerCase();
+    if (forwarded.has(name)) headers.push(name, rawHeaders[index + 1] ?? '');
+  }
+  return headers;
+}
+
+/** Of a connection (RFC 9110, 7.6.1), of a body that we frame anew, or of the account that the gateway pays with. */
+const withheld = new Set([
+  'connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade',
+  'content-length', 'content-encoding', 'date', 'server', 'via', 'alt-svc', 'strict-transport-security', 'location', 'forwarded', 'x-real-ip',
+  'set-cookie', 'www-authenticate', 'openai-organization', 'openai-project', 'x-request-id', 'x-powered-by', 'accept-ranges',
+]); // prettier-ignore
+
+const withheldPrefixes = ['x-modelroute-', 'x-forwarded-', 'x-envoy-', 'access-control-', 'cf-'];
+
+export type ReplyHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+const passes = (name: string, connection: readonly string[]): boolean =>
+  !withheld.has(name) && !connection.includes(name) && !withheldPrefixes.some((prefix) => name.startsWith(prefix));
+
+export const firstValue = (headers: ReplyHeaders, name: string): string | undefined => {
+  const value = headers[name];
+  return Array.isArray(value) ? value[0] : value;
+};
+
+/** A backend's answer headers that go on to the caller. */
+export function answerHeaders(headers: ReplyHeaders): string[] {
+  const connection = (firstValue(headers, 'connection') ?? '').toLowerCase().split(/\s*,\s*/);
+  const passed: string[] = [];
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || !passes(name, connection)) continue;
+    for (const each of Array.isArray(value) ? value : [value]) passed.push(name, each);
+  }
+  return passed;
+}
+
+/** Milliseconds; a number of seconds or an HTTP date (RFC 9110, 10.2.3), or OpenAI's `retry-after-ms`. */
+export function readRetryAfter(headers: ReplyHeaders, wallClockMs: number): number | undefined {
+  const precise = Number(firstValue(headers, 'retry-after-ms') ?? NaN);
+  if (precise >= 0) return precise;
+  const value = firstValue(headers, 'retry-after');
+  if (value === undefined) return undefined;
+  if (/^\s*\d+(\.\d+)?\s*$/.test(value)) return Number(value) * 1000;
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - wallClockMs);
+}
+
+/** Media type without its parameters, lower-case. */
+export const mediaType = (contentType: string | undefined): string =>
+  (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';

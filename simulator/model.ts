@@ -1,0 +1,139 @@
+/** What the model APIs have in common: the server they belong to, pace, choices as a stream, usage, and refusals. */
+import type {z} from 'zod';
+import type {AnswerOverrides} from './behaviour.ts';
+import {errorAnswer, event, piece, type Piece, type PlainAnswer, type StreamedAnswer} from './reply.ts';
+import type {Prompt} from './prompts.ts';
+import {hashOf, sayTokens, tokensOf} from './text.ts';
+
+export type ModelServer = {
+  name: string;
+  models: string[];
+  /** From the request to the first token. */
+  ttftMs: number;
+  /** 0 or Infinity: all at once. */
+  tokensPerSecond: number;
+  /** How long an answer is, unless the request wants less. */
+  tokens: number;
+  /** In tokens; undefined: no limit. */
+  contextWindow: number | undefined;
+};
+
+/** What makes one answer different from the next; given from outside, so that answers are a function of it. */
+export type Call = {server: ModelServer; id: string; createdSeconds: number; overrides: AnswerOverrides};
+
+export type Pace = {ttftMs: number; gapMs: number};
+
+export const paceOf = ({server, overrides}: Call): Pace => {
+  const tokensPerSecond = overrides.tokensPerSecond ?? server.tokensPerSecond;
+  return {
+    ttftMs: overrides.ttftMs ?? server.ttftMs,
+    gapMs: tokensPerSecond > 0 && Number.isFinite(tokensPerSecond) ? 1000 / tokensPerSecond : 0,
+  };
+};
+
+/** How long the whole answer takes when it is not streamed. */
+export const workMs = ({ttftMs, gapMs}: Pace, tokens: number): number => ttftMs + gapMs * Math.max(0, tokens - 1);
+
+export type Usage = {prompt_tokens: number; completion_tokens: number; total_tokens: number};
+
+export const usageOf = (promptTokens: number, completionTokens: number): Usage => ({
+  prompt_tokens: promptTokens,
+  completion_tokens: completionTokens,
+  total_tokens: promptTokens + completionTokens,
+});
+
+export type Spoken = {tokens: string[]; finishReason: string};
+
+/** The text of one choice, and why it ends. The prompt, and which of the choices it is, decide the words. */
+export const speak = (
+  {server, overrides}: Call,
+  prompt: Prompt,
+  {choice, limit}: {choice: number; limit: number | undefined},
+): Spoken => {
+  const {text} = overrides;
+  const told = typeof text === 'string' ? tokensOf(text) : text;
+  const wanted = told?.length ?? overrides.answerTokens ?? server.tokens;
+  const room = server.contextWindow === undefined ? Infinity : server.contextWindow - prompt.tokens;
+  const count = Math.min(wanted, limit ?? Infinity, room);
+  const tokens = told?.slice(0, count) ?? sayTokens({name: server.name, count, seed: hashOf(prompt.text) + choice});
+  return {tokens, finishReason: overrides.finishReason ?? finishOf(count, wanted)};
+};
+
+const finishOf = (count: number, wanted: number): string => (count < wanted ? 'length' : 'stop');
+
+/** One choice as the entries of `choices` that bring it, one per token. */
+export type StreamedChoice = {opening: object[]; content: Iterable<object>; closing: object};
+
+function* inTurns(choices: StreamedChoice[], {ttftMs, gapMs}: Pace): Iterable<{choice: object; afterMs: number}> {
+  let running = choices.map(({content}) => content[Symbol.iterator]());
+  let afterMs = ttftMs;
+  while (running.length > 0) {
+    const stillRunning: typeof running = [];
+    for (const choice of running) {
+      const next = choice.next();
+      if (next.done === true) continue;
+      yield {choice: next.value, afterMs};
+      afterMs = 0;
+      stillRunning.push(choice);
+    }
+    running = stillRunning;
+    afterMs = gapMs;
+  }
+}
+
+const wantsUsage = (call: Call, asked: boolean): boolean =>
+  call.overrides.usage === 'Always' || (asked && call.overrides.usage !== 'Never');
+
+/** `base` is what all chunks share; usage, if asked for, is null in all but the last, as OpenAI does it. */
+export const streamedAnswer = (
+  call: Call,
+  base: object,
+  {choices, usage, usageIsAsked}: {choices: StreamedChoice[]; usage: Usage; usageIsAsked: boolean},
+): StreamedAnswer => {
+  const hasUsage = wantsUsage(call, usageIsAsked);
+  const chunk = (choice: object, afterMs = 0): Piece =>
+    piece(event({...base, choices: [choice], ...(hasUsage && usageIsAsked ? {usage: null} : {})}), afterMs);
+  function* content(): Iterable<Piece> {
+    for (const {choice, afterMs} of inTurns(choices, paceOf(call))) yield chunk(choice, afterMs);
+  }
+  return {
+    kind: 'Streamed',
+    headers: {'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache'},
+    opening: choices.flatMap(({opening}) => opening.map((choice) => chunk(choice))),
+    content: content(),
+    closing: [
+      ...choices.map(({closing}) => chunk(closing)),
+      ...(hasUsage ? [piece(event({...base, choices: [], usage}))] : []),
+    ],
+    done: piece('data: [DONE]\n\n'),
+  };
+};
+
+export const badRequest = (error: z.ZodError): PlainAnswer => {
+  const issue = error.issues[0];
+  const param = issue === undefined || issue.path.length === 0 ? null : issue.path.join('.');
+  return errorAnswer(400, {
+    message: `Invalid request: ${issue?.message ?? 'not an object'} (${param ?? 'body'}).`,
+    param,
+  });
+};
+
+export const modelIsUnknown = (server: ModelServer, model: string): PlainAnswer | undefined =>
+  server.models.includes(model)
+    ? undefined
+    : errorAnswer(404, {
+        message: `The model \`${model}\` does not exist or you do not have access to it.`,
+        param: 'model',
+        code: 'model_not_found',
+      });
+
+export const promptIsTooLong = (server: ModelServer, promptTokens: number, param: string): PlainAnswer | undefined =>
+  server.contextWindow === undefined || promptTokens <= server.contextWindow
+    ? undefined
+    : errorAnswer(400, {
+        message:
+          `This model's maximum context length is ${server.contextWindow} tokens. However, your ${param} resulted in ` +
+          `${promptTokens} tokens. Please reduce the length of the ${param}.`,
+        param,
+        code: 'context_length_exceeded',
+      });
