@@ -1,7 +1,8 @@
 /** Folder of test/ = make target; *.test.ts beside a pure file is a unit test. */
-const transform = {'\\.ts$': ['@swc/jest', {jsc: {target: 'es2024', parser: {syntax: 'typescript'}}, module: {type: 'es6'}}]};
 const common = {
-  transform,
+  transform: {
+    '\\.ts$': ['@swc/jest', {jsc: {target: 'es2024', parser: {syntax: 'typescript'}}, module: {type: 'es6'}}],
+  },
   extensionsToTreatAsEsm: ['.ts'],
   testEnvironment: 'node',
   modulePathIgnorePatterns: ['<rootDir>/dist'],
@@ -17,4 +18,6 @@ export default {
     project('api-server', 'test/api-server/**/*.test.ts'),
     project('model-server', 'test/model-server/**/*.test.ts'),
   ],
+  reporters: ['default', '<rootDir>/test/summary-reporter.js'],
+  testTimeout: 15_000,
 };

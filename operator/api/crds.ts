@@ -33,6 +33,10 @@ export type Schema = {
   'x-kubernetes-validations'?: Rule[];
 };
 
+/** The schema of an object's field. Not by index alone: a field may be called constructor. */
+export const fieldSchema = ({properties = {}, additionalProperties}: Schema, field: string): Schema | undefined =>
+  Object.hasOwn(properties, field) ? properties[field] : additionalProperties;
+
 export type Crd = {kind: string; schema: Schema};
 
 /** The package's folder: sources stand two levels below it, compiled files three, so it is searched for, not counted to. */

@@ -107,6 +107,10 @@ const cases: Record<string, {object: unknown; problems: string[]}> = {
       'spec.backends.2.name: "a" is already the name of entry [0]: each may stand here once',
     ],
   },
+  'entries of a wrong type are not told again for being the same': {
+    object: route({backends: [backend], modelNames: [null, null]}),
+    problems: ['spec.modelNames.0: must be a string, not null', 'spec.modelNames.1: must be a string, not null'],
+  },
   'a null item is no object': {
     object: route({backends: [null, backend]}),
     problems: ['spec.backends.0: must be an object, not null'],
@@ -163,6 +167,15 @@ describe('validateObject', () => {
     judge(route({backends: [backend], gatewayRef: {name: `${'a'.repeat(1_000_000)}!`}}));
     judge({apiVersion, kind: 'ModelRoute', metadata: {name: `${'a.'.repeat(500_000)}!`}, spec: {}});
     expect(performance.now() - started).toBeLessThan(5000); // quadratic time would be an hour
+  });
+
+  it('tells of a list that is far too long once, and in time', () => {
+    const started = performance.now();
+    expect(judge(route({backends: Array.from({length: 100_000}, () => ({name: 'a'}))}))).toEqual([
+      'spec.backends: must have at most 64 entries, not 100000',
+    ]);
+    judge(route({backends: Array.from({length: 20_000}, () => 5)}));
+    expect(performance.now() - started).toBeLessThan(5000);
   });
 
   it('leaves the object as it was', () => {

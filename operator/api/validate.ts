@@ -7,7 +7,7 @@ import {metadataSchema} from './metadata-schema.ts';
 import {nearest} from './nearest.ts';
 import {compileRules} from './rules.ts';
 import {compileStructure} from './structure.ts';
-import {show, type Violation} from './violation.ts';
+import {faultsOf, show, type Violation} from './violation.ts';
 
 export type {Violation} from './violation.ts';
 
@@ -23,16 +23,21 @@ const withMetadata = (schema: Schema): Schema => {
   };
 };
 
+/** An API server drops the status of an object that is made, after it has looked for unknown fields. */
+const withoutStatus = (schema: Schema): Schema => {
+  const {status: _status, ...properties} = schema.properties ?? {};
+  return {...schema, properties};
+};
+
 const compileKind = (crd: Crd): Kind => {
   const schema = withMetadata(crd.schema);
-  // An API server drops the status of an object that is made, after it has looked for unknown fields.
   const judgeStructure = compileStructure(toJsonSchema(schema), 'status');
-  const judgeRules = compileRules(schema);
+  const judgeRules = compileRules(withoutStatus(schema));
   return {
     prepare: (object) => withDefaults(object, schema),
     judge: (object) => {
       const violations = judgeStructure(object);
-      return [...violations, ...judgeRules(object, [], violations).filter(({path}) => path[0] !== 'status')];
+      return [...violations, ...judgeRules(object, [], faultsOf(violations))];
     },
   };
 };

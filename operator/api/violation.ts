@@ -16,4 +16,16 @@ export const show = (value: unknown): string => {
   return typeof value === 'string' ? shown : `the ${typeof value} ${shown}`;
 };
 
-export const startsWith = (path: Path, prefix: Path): boolean => prefix.every((part, index) => path[index] === part);
+/** Where faults have been found. */
+export type Faults = {
+  at: (path: Path) => boolean;
+  /** There, or below. */
+  within: (path: Path) => boolean;
+};
+
+export const faultsOf = (violations: readonly Violation[]): Faults => {
+  const paths = violations.map(({path}) => path);
+  const at = new Set(paths.map((path) => JSON.stringify(path)));
+  const within = new Set(paths.flatMap((path) => path.map((_, end) => JSON.stringify(path.slice(0, end + 1)))));
+  return {at: (path) => at.has(JSON.stringify(path)), within: (path) => within.has(JSON.stringify(path))};
+};

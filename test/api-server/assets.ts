@@ -18,8 +18,8 @@ const builtFolder = (): string | undefined => {
   return result.status === 0 ? result.stdout.trim() : undefined;
 };
 
-/** Undefined: this machine has none and cannot build one. On CI that is an error, for a skipped proof proves nothing. */
-export const findAssets = (): string | undefined => {
+/** `say` gets one line if there is none. Undefined: this machine has none and cannot build one. On CI that is an error, for a skipped proof proves nothing. */
+export const findAssets = (say: (line: string) => void): string | undefined => {
   const {KUBEBUILDER_ASSETS, CLUSTER_CACHE, CI} = process.env;
   if (KUBEBUILDER_ASSETS !== undefined && !isComplete(KUBEBUILDER_ASSETS))
     throw new Error(`KUBEBUILDER_ASSETS is ${KUBEBUILDER_ASSETS}, but etcd or kube-apiserver is not there`);
@@ -28,6 +28,6 @@ export const findAssets = (): string | undefined => {
   if (folder !== undefined) return folder;
   const message = 'no API server: set KUBEBUILDER_ASSETS to a folder with etcd and kube-apiserver, or install Go 1.26';
   if (CI === 'true') throw new Error(message);
-  process.stderr.write(`skipped: ${message}\n`);
+  say(`skipped: ${message}\n`);
   return undefined;
 };
