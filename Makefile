@@ -11,7 +11,7 @@ help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 $(installed): package.json package-lock.json
-	npm ci
+	npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .PHONY: run

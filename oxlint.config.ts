@@ -37,7 +37,7 @@ export default defineConfig({
   plugins: ['typescript', 'oxc', 'unicorn', 'import'],
   categories: {correctness: 'error', suspicious: 'error'},
   options: {typeAware: true},
-  ignorePatterns: ['dist', 'operator/api/generated.ts', '*.config.js'],
+  ignorePatterns: ['dist', 'operator/api/generated.ts', '*.js'],
   rules: {
     complexity: ['error', {max: 10}],
     'max-depth': ['error', 3],

@@ -93,7 +93,7 @@ export const startUpstream = (options: Partial<SimulatorOptions> = {}): Promise<
 export const chatBody = (fields: object = {}): string =>
   JSON.stringify({model: 'chat', messages: [{role: 'user', content: 'Hi'}], ...fields});
 
-export const post = (url: string, body: string, init: RequestInit = {}): Promise<Response> =>
+export const post = (url: string, body: string, init: RequestInit & {headers?: Record<string, string>} = {}): Promise<Response> =>
   fetch(`${url}/v1/chat/completions`, {
     method: 'POST',
     body,
