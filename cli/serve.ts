@@ -42,8 +42,13 @@ function reload(paths: readonly string[], proxy: Proxy, log: Log): void {
     log.error('config rejected, the one before stays in use');
     return;
   }
-  proxy.update(input);
-  log.info('config loaded', {routes: input.config.routes.length});
+  try {
+    proxy.update(input);
+    log.info('config loaded', {routes: input.config.routes.length});
+  } catch (error) {
+    proxy.rejected();
+    log.error('config rejected by a fault in ModelRoute, the one before stays in use', {error: String(error)});
+  }
 }
 
 function explainListenError(command: Command, error: unknown): never {
@@ -79,7 +84,12 @@ const shown = ({host}: HostPort, port: number): string => `http://${host.include
 
 async function serve({file, listen, admin}: Flags, command: Command): Promise<void> {
   const log = createLog(process.stdout, process.stdout.isTTY);
-  const changed: {handle: () => void} = {handle: () => {}};
+  let changedMeanwhile = false;
+  const changed = {
+    handle(): void {
+      changedMeanwhile = true;
+    },
+  };
   const watch = watchFiles(file, () => changed.handle()); // before the first load, so that no change falls between
   const loaded = loadFiles(file);
   const input = toInput(loaded);
@@ -91,6 +101,7 @@ async function serve({file, listen, admin}: Flags, command: Command): Promise<vo
     (error: unknown) => explainListenError(command, error),
   );
   changed.handle = () => reload(file, proxy, log);
+  if (changedMeanwhile) changed.handle();
   stopOnSignals(proxy, watch);
   log.info('serving', {
     url: `${shown(listen, proxy.port)}/v1`,

@@ -7,6 +7,7 @@ import {createMemoryBudget} from './engine/memory.ts';
 import {reportRequest} from './server/access-log.ts';
 import {createAdminApp} from './server/admin.ts';
 import {createApp} from './server/app.ts';
+import {noteRefusal} from './server/errors.ts';
 import {listen, type Listener} from './server/listen.ts';
 import type {Log} from './telemetry/log.ts';
 import {createMetrics, type BackendGauge} from './telemetry/metrics.ts';
@@ -58,13 +59,13 @@ async function drain({gateway, log, listener, admin}: Parts, clock: Clock, grace
   log.info('draining', {running: gateway.running, drainPeriodMs});
   await sleep(clock, graceMs);
   const stopped = listener.stop();
-  const overdue = clock.after(drainPeriodMs, () => {
+  let next = clock.after(drainPeriodMs, () => {
     log.warn('drain period over', {running: gateway.running});
     gateway.shutDown();
-    clock.after(1_000, () => listener.closeAll()); // error events have had time to leave
+    next = clock.after(1_000, () => listener.closeAll()); // error events have had time to leave
   });
   await stopped;
-  overdue.cancel();
+  next.cancel();
   gateway.close();
   admin.closeAll();
   await admin.stop();
@@ -109,7 +110,10 @@ export async function startProxy(options: ProxyOptions, first: LiveInput): Promi
     ...options.listen,
     maxHeaderBytes: first.config.limits.maxHeaderBytes,
     requestTimeoutMs: options.requestTimeoutMs ?? 60_000,
-    refused: (code) => log.info('refused', {code}),
+    refused(code, response) {
+      if (response === undefined) log.info('refused', {code});
+      else noteRefusal(response, code);
+    },
   });
   const admin = await listen(createAdminApp({gateway, clock, metrics, isDraining}), {
     ...options.admin,
@@ -118,6 +122,7 @@ export async function startProxy(options: ProxyOptions, first: LiveInput): Promi
     refused: () => {},
   }).catch(async (error: unknown) => {
     await listener.stop();
+    gateway.close();
     throw error;
   });
   listener.setMaxConnections(first.config.limits.maxConnections);
@@ -132,6 +137,7 @@ export async function startProxy(options: ProxyOptions, first: LiveInput): Promi
     rejected: () => metrics.configRejected(),
     drain() {
       draining = true;
+      listener.closeAfterAnswers();
       return drain({gateway, log, listener, admin}, clock, options.drainGraceMs);
     },
     async stopNow() {

@@ -1,8 +1,9 @@
 /** One try: one request to one endpoint, its time limits, and what came of it. */
 import type {Usage} from '../wire/api.ts';
+import {RequestError, errorBody} from '../wire/errors.ts';
 import {answerHeaders, firstValue, mediaType, type ReplyHeaders} from '../wire/headers.ts';
 import {writeBody} from '../wire/request.ts';
-import type {Call, Interruption} from './call.ts';
+import {endWithError, type Call, type Interruption} from './call.ts';
 import type {Clock} from './clock.ts';
 import {backendFailure, type Failure, type Reply} from './failure.ts';
 import type {LiveBackend, LiveEndpoint} from './live.ts';
@@ -61,32 +62,57 @@ const streamHeaders = (headers: ReplyHeaders): string[] => [
 
 function describeBroken({cause, connected}: Broken): Failure {
   const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.name;
-  const log = {cause: `${code}: ${cause.message}`};
-  if (!connected) return backendFailure('ConnectFailure', 'could not be connected to', log);
+  const told = `${code}: ${cause.message}`;
+  if (!connected) return backendFailure('ConnectFailure', 'could not be connected to', told);
   if (code.startsWith('HPE_') || code.startsWith('UND_ERR_RES') || code === 'UND_ERR_HEADERS_OVERFLOW') {
-    return backendFailure('MalformedReply', 'broke HTTP in its answer', {...log, responded: true});
+    return backendFailure('MalformedReply', 'broke HTTP in its answer', told);
   }
-  return backendFailure('Reset', 'closed the connection before the end of its answer', {...log, responded: true});
+  return backendFailure('Reset', 'closed the connection before the end of its answer', told);
 }
 
+/** A stream that has begun still ends in an error event; whoever logs the fault answers all other callers. */
+function tellOfBug(call: Call): void {
+  if (!call.caller.headSent) return;
+  const error = new RequestError('internal_error', 'ModelRoute failed; its log has the cause under the request id.');
+  call.record.errorCode = error.code;
+  endWithError(call, errorBody(error).error, call.record.usage);
+}
+
+/** Not zeroed first: every byte of it is written. */
+const allocate = (length: number): Buffer => Buffer.allocUnsafe(length);
+
+const isEventStream = (headers: ReplyHeaders): boolean =>
+  mediaType(firstValue(headers, 'content-type')) === 'text/event-stream';
+
+/** Rejects only with a bug of ours: that must not look like the backend's failure. */
 export function attempt(options: AttemptOptions): Promise<Settled> {
-  const {call, clock, backend, endpoint} = options;
+  const {call, clock, memory, backend, endpoint} = options;
   const {request, watchdog} = call;
   const {timeouts} = backend.config;
 
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     let receiver: Receiver | undefined;
     let upstream: Upstream | undefined;
     let settled = false;
 
-    const settle = (result: Settled): void => {
-      if (settled) return;
+    const stop = (): void => {
       settled = true;
       watchdog.clearAttempt();
       call.onInterrupt = () => {};
       receiver?.closed();
       upstream?.abort();
+    };
+    const settle = (result: Settled): void => {
+      if (settled) return;
+      stop();
       resolve(result);
+    };
+    const crash = (error: unknown): void => {
+      if (!settled) {
+        stop();
+        tellOfBug(call);
+      }
+      reject(error);
     };
     const fail = (failure: Failure): void => {
       const outcome = receiver === undefined ? failure : receiver.broken(failure);
@@ -105,14 +131,8 @@ export function attempt(options: AttemptOptions): Promise<Settled> {
 
     const receive = (status: number, headers: ReplyHeaders): Receiver => {
       const head = {status, headers};
-      const common = {call, head, modelIsFixed: options.modelIsFixed, settle};
-      if (
-        !request.streamed ||
-        status !== 200 ||
-        mediaType(firstValue(headers, 'content-type')) !== 'text/event-stream'
-      ) {
-        return receiveWhole({...common, memory: options.memory});
-      }
+      const common = {call, memory, head, modelIsFixed: options.modelIsFixed, settle};
+      if (!request.streamed || status !== 200 || !isEventStream(headers)) return receiveWhole(common);
       return receiveStream({
         ...common,
         clock,
@@ -149,7 +169,7 @@ export function attempt(options: AttemptOptions): Promise<Settled> {
       {
         path: `${backend.basePath}${request.api.path}`,
         headers: [...call.headers, ...backend.authHeaders],
-        body: writeBody(request, {model: backend.config.model, askForUsage: options.askForUsage}),
+        body: writeBody(request, {model: backend.config.model, askForUsage: options.askForUsage}, allocate),
       },
       options.fresh,
       {
@@ -157,12 +177,13 @@ export function attempt(options: AttemptOptions): Promise<Settled> {
         onHead(status, headers) {
           const encoding = firstValue(headers, 'content-encoding') ?? 'identity';
           receiver = receive(status, headers);
-          if (encoding !== 'identity')
-            fail(backendFailure('MalformedReply', 'compressed its answer without being asked to', {responded: true}));
+          if (encoding !== 'identity' && status < 300)
+            fail(backendFailure('MalformedReply', 'compressed its answer without being asked to'));
         },
         onData: (chunk) => receiver?.data(chunk),
         onEnd: () => receiver?.end(),
         onBroken: (broken) => (broken.stale ? settle({type: 'StaleConnection'}) : fail(describeBroken(broken))),
+        onBug: crash,
       },
     );
     if (settled) upstream.abort();

@@ -2,7 +2,8 @@
  * The circuit breaker of one backend of a route: opossum's window and states, fed with verdicts. opossum is made for short calls, so
  * - it is fired when an attempt *ends*, with its verdict: start and failure of a long stream then fall into the same window;
  * - it is never fired while open, nor with an attempt that began before its state last changed, nor for a caller's own error;
- * - each closing starts with an empty window, so that old failures do not open it again at once.
+ * - each closing starts with an empty window, so that old failures do not open it again at once;
+ * - it is built anew for other thresholds, since it reads some of them only then, and takes window, state and the rest of its open time along.
  */
 import CircuitBreaker from 'opossum';
 import type {CircuitBreakerConfig} from '../config/schema.ts';
@@ -33,18 +34,22 @@ export type Breaker = {
 
 type Circuit = CircuitBreaker<[failed: boolean], void>;
 
+/** Identity is all that counts. */
+type Probe = {readonly beganAt: number};
+
 const failure = new Error('the attempt failed');
 
 /** opossum opens above its threshold; `failurePercent` is reached at it. */
 const justBelow = 1e-6;
+
+const withoutStatistics = {rollingPercentilesEnabled: false, enableSnapshots: false};
 
 const toOptions = (policy: CircuitBreakerConfig, state: BreakerState): CircuitBreaker.Options<[boolean]> => ({
   timeout: false,
   errorThresholdPercentage: policy.failurePercent - justBelow,
   volumeThreshold: policy.minRequests,
   rollingCountTimeout: policy.windowMs,
-  rollingPercentilesEnabled: false,
-  enableSnapshots: false,
+  ...withoutStatistics,
   ...(state === 'Closed' ? {} : {state: {closed: false, halfOpen: state === 'HalfOpen'}}),
 });
 
@@ -56,7 +61,7 @@ export function createBreaker(
   let policy = initial;
   let openings = 0; // since an answer last completed: each doubles the open time
   let consecutiveFailures = 0;
-  let probeBeganAt: number | undefined;
+  let probe: Probe | undefined;
   let openUntil = -Infinity;
   let epoch = 0;
   let options: CircuitBreaker.Options<[boolean]>;
@@ -71,13 +76,18 @@ export function createBreaker(
   const enter = (state: BreakerState): void => {
     epoch += 1;
     consecutiveFailures = 0;
-    probeBeganAt = undefined;
+    probe = undefined;
     changed(state);
   };
-  const build = (state: BreakerState): void => {
+  const build = (state: BreakerState, window?: CircuitBreaker.Stats): void => {
     options = toOptions(policy, state);
-    options.resetTimeout = nextOpenMs();
+    if (window !== undefined) {
+      const {rollingCountTimeout} = options;
+      options.status = CircuitBreaker.newStatus({rollingCountTimeout, ...withoutStatistics, stats: window});
+    }
+    options.resetTimeout = Math.max(0, openUntil - clock.now()); // one that is built open starts its timer at once
     circuit = new CircuitBreaker(async (failed: boolean) => (failed ? Promise.reject(failure) : undefined), options);
+    options.resetTimeout = nextOpenMs();
     circuit.on('open', () => {
       openUntil = clock.now() + nextOpenMs();
       setOpenings(openings + 1);
@@ -85,13 +95,10 @@ export function createBreaker(
     });
     circuit.on('halfOpen', () => enter('HalfOpen'));
     circuit.on('close', () => {
-      rebuild('Closed');
+      circuit.shutdown();
+      build('Closed');
       enter('Closed');
     });
-  };
-  const rebuild = (state: BreakerState): void => {
-    circuit.shutdown();
-    build(state);
   };
   /** The verdict on an attempt of the present epoch, with the breaker closed. */
   const record = (failed: boolean): void => {
@@ -115,10 +122,11 @@ export function createBreaker(
     opensAgainInMs: (now) => (circuit.opened ? Math.max(0, openUntil - now) : 0),
     admits(now) {
       if (circuit.closed) return true;
-      return circuit.halfOpen && (probeBeganAt === undefined || now - probeBeganAt >= policy.openDurationMs);
+      return circuit.halfOpen && (probe === undefined || now - probe.beganAt >= policy.openDurationMs);
     },
     admit(now) {
-      if (circuit.halfOpen) probeBeganAt = now;
+      const own: Probe = {beganAt: now};
+      if (circuit.halfOpen) probe = own;
       let began = epoch;
       const isProbe = !circuit.closed; // a half-open breaker's, or one sent in spite of an open one
       let closedIt = false;
@@ -134,8 +142,9 @@ export function createBreaker(
           if (circuit.closed) {
             if (closedIt && outcome === 'Failure') circuit.open();
             else if (outcome !== 'NoVerdict') record(outcome === 'Failure');
-          } else if (outcome === 'NoVerdict') probeBeganAt = undefined;
-          else if (outcome === 'Success') {
+          } else if (outcome === 'NoVerdict') {
+            if (probe === own) probe = undefined;
+          } else if (outcome === 'Success') {
             openings = 0;
             circuit.close();
           } else if (circuit.halfOpen) circuit.open();
@@ -145,7 +154,10 @@ export function createBreaker(
     setPolicy(next) {
       if (JSON.stringify(next) === JSON.stringify(policy)) return;
       policy = next;
-      rebuild(this.state);
+      const {state} = this;
+      const {stats} = circuit;
+      circuit.shutdown();
+      build(state, stats);
     },
     close: () => circuit.shutdown(),
   };

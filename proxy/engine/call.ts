@@ -16,6 +16,10 @@ export type Caller = {
   write(bytes: Uint8Array | string): boolean;
   end(): void;
   onDrain(drained: () => void): void;
+  /** Once his connection has taken all of the answer, or is gone. */
+  onClosed(closed: () => void): void;
+  /** Breaks his connection off. */
+  destroy(): void;
 };
 
 /** What the one log line and the metrics say. */
@@ -58,10 +62,16 @@ export const newRecord = (): CallRecord => ({
   malformedEvents: 0,
 });
 
+/** For what is said at the deadline to reach a caller; one who does not read it is left. */
+const farewellMs = 2_000;
+
 /** Ends whatever the request is doing. Once. */
 export function interrupt(call: Call, why: Interruption): void {
   if (call.interrupted !== undefined) return;
   call.interrupted = why;
+  if (why === 'DeadlineExceeded') {
+    call.watchdog.set('request', call.deadlineAt + farewellMs, () => call.caller.destroy());
+  }
   call.onInterrupt(why);
 }
 
@@ -74,7 +84,7 @@ export const estimateUsage = (call: Call, completionTokens: number): Usage => ({
   estimated: true,
 });
 
-export const estimateTokens = (bytes: number): number => Math.ceil(bytes / bytesPerToken);
+export const estimateTokens = (length: number): number => Math.ceil(length / bytesPerToken);
 
 /** Ends a stream with an error event; the head has gone out. */
 export function endWithError(call: Call, error: ErrorBody['error'], usage: Usage | undefined): void {

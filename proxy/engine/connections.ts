@@ -2,7 +2,8 @@
  * Keep-alive connections to one origin, one undici Client each, the most recently used first. A Pool would do the same, but does not
  * tell whether a request went out on a connection that had been used before, which is what makes a reset mean nothing.
  */
-import {Client} from 'undici';
+import type {Socket} from 'node:net';
+import {Client, buildConnector} from 'undici';
 
 export type Connection = {
   readonly client: Client;
@@ -27,27 +28,36 @@ const idleMs = 30_000;
 
 export function createConnections(origin: string): Connections {
   const idle: Client[] = [];
-  const all = new Set<Client>();
+  /** With the socket of each, once it has begun to connect. */
+  const all = new Map<Client, {socket?: Socket}>();
+  const connector = buildConnector({allowH2: false, timeout: 0}); // one for all, so that TLS sessions are resumed
   let closed = false;
 
   const forget = (client: Client): void => {
+    const entry = all.get(client);
+    if (entry === undefined) return;
     all.delete(client);
     const at = idle.indexOf(client);
     if (at !== -1) idle.splice(at, 1);
     if (!client.destroyed) void client.destroy();
+    // undici lets go of a connection that is still being made only when that has succeeded or the system has given up
+    entry.socket?.destroy();
   };
 
   const open = (): Client => {
+    const entry: {socket?: Socket} = {};
     const client = new Client(origin, {
       pipelining: 1,
-      allowH2: false,
       headersTimeout: 0, // the limits are the watchdog's: on content, not on headers or bytes
       bodyTimeout: 0,
-      connectTimeout: 0,
       keepAliveTimeout: idleMs,
       keepAliveMaxTimeout: idleMs,
+      connect(options, callback) {
+        // The connector returns the socket, which its type leaves out.
+        entry.socket = (connector as (...parameters: Parameters<typeof connector>) => Socket)(options, callback);
+      },
     });
-    all.add(client);
+    all.set(client, entry);
     client.on('disconnect', () => forget(client));
     return client;
   };
@@ -56,8 +66,8 @@ export function createConnections(origin: string): Connections {
     client,
     reused,
     release() {
-      if (closed || !all.has(client)) forget(client);
-      else idle.push(client);
+      if (closed) forget(client);
+      else if (all.has(client)) idle.push(client);
     },
     destroy: () => forget(client),
   });

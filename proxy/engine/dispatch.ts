@@ -2,11 +2,12 @@
 import {errorBody} from '../wire/errors.ts';
 import type {ModelMatch} from '../routing/match.ts';
 import {endWithError, interrupt, type Call} from './call.ts';
-import type {Failure, Reply} from './failure.ts';
+import type {Reply} from './failure.ts';
 import type {LiveRoute} from './live.ts';
-import {errorFrom, unavailableError} from './outcome.ts';
+import {errorFrom, refusalAmong, unavailableError} from './outcome.ts';
 import {createSearch} from './search.ts';
-import {provenanceOf, travel, type Engine, type Trip} from './trip.ts';
+import {travel} from './travel.ts';
+import {provenanceOf, remainingMs, type Engine, type FailedTry, type Trip} from './trip.ts';
 
 /** What is left for the server to send. */
 export type WholeAnswer = {reply: Reply; provenance: readonly string[]};
@@ -24,6 +25,8 @@ function startKeepAlive(trip: Trip): void {
         'text/event-stream; charset=utf-8',
         'cache-control',
         'no-cache',
+        'x-accel-buffering',
+        'no',
         'x-modelroute-route',
         `${namespace}/${name}`,
       ]);
@@ -34,12 +37,10 @@ function startKeepAlive(trip: Trip): void {
   next();
 }
 
-const isCallersOwn = ({verdict}: Failure): boolean =>
-  verdict?.fault === 'Caller' || verdict?.fault === 'TooLong' || verdict?.fault === 'UnknownModel';
-
 /** The caller's own fault, told in the backend's words. */
-function refuse({call, route}: Trip, {reply, error}: Failure): WholeAnswer | undefined {
+function refuse({call, route}: Trip, {backend, failure: {reply, error}}: FailedTry): WholeAnswer | undefined {
   call.record.errorCode = 'upstream_refused';
+  call.record.backend = backend;
   if (reply === undefined || error === undefined) throw new Error('bug: a refusal without its reply');
   if (!call.caller.headSent) return {reply, provenance: provenanceOf(route, call)};
   endWithError(call, error.body, undefined);
@@ -49,14 +50,16 @@ function refuse({call, route}: Trip, {reply, error}: Failure): WholeAnswer | und
 /** No backend has answered. Throws {@link RequestError} while nothing has gone out. */
 function fail(trip: Trip): WholeAnswer | undefined {
   const {engine, call, route, search, failures} = trip;
-  const last = failures.at(-1)?.failure;
-  if (last !== undefined && isCallersOwn(last)) return refuse(trip, last);
+  const refusal = refusalAmong(failures);
+  if (refusal !== undefined) return refuse(trip, refusal);
+  const now = engine.clock.now();
   const error =
-    last === undefined ? unavailableError(route, search, call, engine.clock.now()) : errorFrom(route, failures, call);
+    failures.length === 0 ? unavailableError(route, search, call, now) : errorFrom(route, failures, call, now);
+  const usage = failures.at(-1)?.failure.usage;
   call.record.errorCode = error.code;
-  call.record.usage = last?.usage;
+  call.record.usage = usage;
   if (!call.caller.headSent) throw error;
-  endWithError(call, errorBody(error).error, last?.usage);
+  endWithError(call, errorBody(error).error, usage);
   return undefined;
 }
 
@@ -70,10 +73,11 @@ export async function dispatch(
   const trip: Trip = {engine, call, route, nameIsExact: exact, search, failures: []};
   route.budget.countRequest(engine.clock.now());
   call.watchdog.set('request', call.deadlineAt, () => interrupt(call, 'DeadlineExceeded'));
-  startKeepAlive(trip);
+  if (remainingMs(trip) <= 0)
+    interrupt(call, 'DeadlineExceeded'); // the body took all of it to arrive
+  else startKeepAlive(trip);
 
-  const settled = await travel(trip);
-  call.watchdog.clear('keepAlive');
+  const settled = await travel(trip).finally(() => call.watchdog.clear('keepAlive'));
   if (settled?.type === 'Whole') {
     call.record.usage = settled.usage;
     return {reply: settled.reply, provenance: provenanceOf(route, call)};

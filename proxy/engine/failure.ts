@@ -13,9 +13,8 @@ export type Failure = {
   code: ErrorCode;
   /** For callers: names no address. */
   summary: string;
-  /** For the log. */
+  /** For the log: may name addresses, but never in a backend's own words, which may quote a prompt. */
   cause: string;
-  responded: boolean;
   retryAfterMs?: number | undefined;
   /** As it came, for where it is the caller's own fault. */
   reply?: Reply;
@@ -36,16 +35,11 @@ const codes: Record<FailureReason, ErrorCode> = {
 };
 
 /** The backend's fault, before any content. `cause`: for the log, where it says more than the summary. */
-export const backendFailure = (
-  reason: FailureReason,
-  summary: string,
-  details: {cause?: string; responded?: boolean} = {},
-): Failure => ({
+export const backendFailure = (reason: FailureReason, summary: string, cause = summary): Failure => ({
   verdict: {fault: 'Backend', reason},
   code: codes[reason],
   summary,
-  cause: details.cause ?? summary,
-  responded: details.responded ?? false,
+  cause,
   committed: false,
 });
 
@@ -66,6 +60,16 @@ const factsOf = (status: number, error: UpstreamError, modelIsFixed: boolean): R
   modelIsFixed,
 });
 
+const longestWord = 64;
+
+/** ` (type, code)` as the backend calls it. */
+function kindOf({body: {type, code}}: UpstreamError): string {
+  const words = [type, code]
+    .filter((word) => word !== null && word !== '')
+    .map((word) => String(word).slice(0, longestWord));
+  return words.length > 0 ? ` (${words.join(', ')})` : '';
+}
+
 /** A reply that is no success. */
 export function refusal(reply: Reply, error: UpstreamError, modelIsFixed: boolean): Failure {
   const verdict = judgeReply(factsOf(reply.status, error, modelIsFixed));
@@ -74,8 +78,7 @@ export function refusal(reply: Reply, error: UpstreamError, modelIsFixed: boolea
     verdict,
     code: codeOf(verdict),
     summary,
-    cause: `${summary}: ${error.message.slice(0, 300)}`,
-    responded: true,
+    cause: `${summary}${kindOf(error)}`,
     retryAfterMs: readRetryAfter(reply.headers, Date.now()),
     reply,
     error,
@@ -92,7 +95,7 @@ export function errorInside(error: UpstreamError, headers: ReplyHeaders, modelIs
   return {
     ...failure,
     summary: 'sent an error inside its answer',
-    cause: `error inside a 200: ${error.message.slice(0, 300)}`,
+    cause: `sent an error inside a 200${kindOf(error)}`,
     retryAfterMs,
   };
 }

@@ -7,22 +7,26 @@ import {
   type GatewayConfig,
   type RouteConfig,
 } from '../config/schema.ts';
-import {createEjection, type Ejection} from '../routing/ejection.ts';
+import {createEjection, maxEjected, type Ejection} from '../routing/ejection.ts';
 import {createModelTable, type ModelTable} from '../routing/match.ts';
 import {toRungs, type RungView} from '../routing/pick.ts';
 import {createRetryBudget, type RetryBudget} from '../routing/retry-budget.ts';
-import {createStrategist} from '../routing/strategies.ts';
+import {createStrategist, type Strategist} from '../routing/strategies.ts';
 import {createBreaker, type Breaker, type BreakerState} from './breaker.ts';
 import type {Clock} from './clock.ts';
 import {createConnections, type Connections} from './connections.ts';
+
+/** Attempts that run. Outlives even a changed credential: the server behind it is the same one, and as busy. */
+export type Load = {inFlight: number};
 
 export type LiveEndpoint = {
   readonly id: string;
   /** For logs and the admin port; never for callers. */
   readonly address: string;
   readonly connections: Connections;
-  ejection: Ejection;
-  inFlight: number;
+  readonly ejection: Ejection;
+  readonly load: Load;
+  readonly inFlight: number;
   latencyMs: number;
   latencyAt: number;
   heldUntil: number;
@@ -30,10 +34,10 @@ export type LiveEndpoint = {
 };
 
 /** What outlives a change of config, as long as target and credential stay. */
-type BackendState = {
+export type BackendState = {
   readonly breaker: Breaker;
-  readonly endpoints: Map<string, LiveEndpoint>;
-  inFlight: number;
+  readonly load: Load;
+  readonly inFlight: number;
   lastError: {at: string; message: string} | undefined;
   /** Learnt: it refuses `stream_options`. */
   refusesStreamOptions: boolean;
@@ -62,14 +66,16 @@ export type LiveRoute = {
   readonly backends: readonly LiveBackend[];
   readonly rungs: readonly RungView<LiveBackend>[];
   readonly budget: RetryBudget;
+  /** What strategies remember, by rung. */
+  readonly strategists: ReadonlyMap<string, Strategist>;
 };
 
 export type LiveGateway = {
   readonly config: GatewayConfig;
   readonly routes: readonly LiveRoute[];
   readonly models: ModelTable<LiveRoute>;
-  /** By route, backend, target and credential. */
-  readonly states: ReadonlyMap<string, BackendState>;
+  /** By route, name and target: where the next config finds what it takes over. */
+  readonly backends: ReadonlyMap<string, LiveBackend>;
   readonly connections: ReadonlyMap<string, Connections>;
 };
 
@@ -96,20 +102,20 @@ function originsOf({target}: BackendConfig, endpoints: EndpointTable): {origin: 
 const basePathOf = ({target}: BackendConfig): string =>
   (target.type === 'Url' ? new URL(target.url).pathname : target.path).replace(/\/+$/, '');
 
-const stateKey = (route: RouteConfig, {name, target, auth}: BackendConfig): string =>
-  JSON.stringify([
-    route.namespace,
-    route.name,
-    name,
-    target,
-    auth && [auth.headerName, auth.prefix, credentialKey(auth.credential)],
-  ]);
+const routeKey = ({namespace, name}: RouteConfig): string => `${namespace}/${name}`;
+
+const backendKey = (route: RouteConfig, {name, target}: BackendConfig): string =>
+  JSON.stringify([routeKey(route), name, target]);
+
+const hasSameCredential = ({auth: one}: BackendConfig, {auth: other}: BackendConfig): boolean =>
+  JSON.stringify(one) === JSON.stringify(other);
 
 type Builder = {
   input: LiveInput;
   previous: LiveGateway | undefined;
+  previousRoutes: ReadonlyMap<string, LiveRoute>;
   context: LiveContext;
-  states: Map<string, BackendState>;
+  backends: Map<string, LiveBackend>;
   connections: Map<string, Connections>;
 };
 
@@ -122,35 +128,30 @@ function connectionsTo(origin: string, {previous, connections}: Builder): Connec
 /** Before the first sample: low enough to be tried, high enough not to draw every request at once. */
 const unknownLatencyMs = 100;
 
-function createEndpoint(id: string, address: string, connections: Connections, ejection: Ejection): LiveEndpoint {
-  return {
-    id,
-    address,
-    connections,
-    ejection,
-    inFlight: 0,
-    latencyMs: unknownLatencyMs,
-    latencyAt: -Infinity,
-    heldUntil: -Infinity,
-    isEjected(now) {
-      return this.ejection.isEjected(now);
-    },
-  };
-}
+type EndpointParts = Pick<LiveEndpoint, 'id' | 'address' | 'connections' | 'ejection' | 'load'>;
 
-function takeState(route: RouteConfig, config: BackendConfig, {previous, context, states}: Builder): BackendState {
-  const key = stateKey(route, config);
-  const state = previous?.states.get(key) ?? {
+const createEndpoint = (parts: EndpointParts): LiveEndpoint => ({
+  ...parts,
+  get inFlight() {
+    return parts.load.inFlight;
+  },
+  latencyMs: unknownLatencyMs,
+  latencyAt: -Infinity,
+  heldUntil: -Infinity,
+  isEjected: (now) => parts.ejection.isEjected(now),
+});
+
+function createState(route: RouteConfig, config: BackendConfig, load: Load, context: LiveContext): BackendState {
+  return {
     breaker: createBreaker(route.circuitBreaker, context.clock, (next) => context.breakerChanged(route, config, next)),
-    endpoints: new Map<string, LiveEndpoint>(),
-    inFlight: 0,
+    load,
+    get inFlight() {
+      return load.inFlight;
+    },
     lastError: undefined,
     refusesStreamOptions: false,
-    notSpoken: new Map<string, number>(),
+    notSpoken: new Map(),
   };
-  state.breaker.setPolicy(route.circuitBreaker);
-  states.set(key, state);
-  return state;
 }
 
 function authHeadersOf({auth}: BackendConfig, credentials: Credentials): string[] {
@@ -160,56 +161,96 @@ function authHeadersOf({auth}: BackendConfig, credentials: Credentials): string[
   return [auth.headerName, `${auth.prefix}${value}`];
 }
 
-function buildBackend(route: RouteConfig, config: BackendConfig, builder: Builder): LiveBackend {
-  const state = takeState(route, config, builder);
-  const endpoints = originsOf(config, builder.input.endpoints).map(({origin, address}) => {
+/** `before`: the same backend in the config before, at the same target. With another credential only its load is taken over. */
+function buildEndpoints(
+  route: RouteConfig,
+  config: BackendConfig,
+  before: LiveBackend | undefined,
+  builder: Builder,
+): LiveEndpoint[] {
+  const known = new Map(before?.endpoints.map((endpoint) => [endpoint.id, endpoint]));
+  const keeps = before !== undefined && hasSameCredential(before.config, config);
+  return originsOf(config, builder.input.endpoints).map(({origin, address}) => {
     const id = `${config.name}/${address}`;
+    const existing = known.get(id);
     const connections = connectionsTo(origin, builder);
-    return state.endpoints.get(id) ?? createEndpoint(id, address, connections, createEjection(route.circuitBreaker));
+    if (keeps && existing !== undefined) return existing;
+    const load = existing?.load ?? {inFlight: 0};
+    return createEndpoint({id, address, connections, ejection: createEjection(route.circuitBreaker), load});
   });
-  state.endpoints.clear();
-  for (const endpoint of endpoints) state.endpoints.set(endpoint.id, endpoint);
-  return {
+}
+
+function buildBackend(route: RouteConfig, config: BackendConfig, builder: Builder): LiveBackend {
+  const key = backendKey(route, config);
+  const before = builder.previous?.backends.get(key);
+  const authHeaders = authHeadersOf(config, builder.input.credentials);
+  const state =
+    before !== undefined && hasSameCredential(before.config, config)
+      ? before.state
+      : createState(route, config, before?.state.load ?? {inFlight: 0}, builder.context);
+  const backend: LiveBackend = {
     config,
     weight: config.weight,
     priority: config.priority,
     maxEjectionPercent: route.circuitBreaker.maxEjectionPercent,
     state,
-    endpoints,
+    endpoints: buildEndpoints(route, config, before, builder),
     basePath: basePathOf(config),
-    authHeaders: authHeadersOf(config, builder.input.credentials),
+    authHeaders,
     isFull: () => state.inFlight >= (config.maxConcurrentRequests ?? Infinity),
     admits: (now) => state.breaker.admits(now),
   };
+  builder.backends.set(key, backend);
+  return backend;
 }
 
 function buildRoute(config: RouteConfig, builder: Builder): LiveRoute {
+  const before = builder.previousRoutes.get(routeKey(config));
   const backends = config.backends.map((backend) => buildBackend(config, backend, builder));
-  return {
-    config,
-    modelNames: config.modelNames,
-    backends,
-    rungs: toRungs(backends).map((rung) => ({backends: rung, choose: createStrategist(config.loadBalancing.strategy)})),
-    budget: createRetryBudget(config.retry.budgetPercent),
-  };
+  const {strategy} = config.loadBalancing;
+  const strategists = new Map<string, Strategist>();
+  const rungs = toRungs(backends).map((rung) => {
+    const key = `${rung[0]?.priority}/${strategy}`;
+    const choose = before?.strategists.get(key) ?? createStrategist(strategy);
+    strategists.set(key, choose);
+    return {backends: rung, choose};
+  });
+  const budget = before?.budget ?? createRetryBudget();
+  return {config, modelNames: config.modelNames, backends, rungs, budget, strategists};
+}
+
+/** What was taken over follows the new policy. Fewer endpoints may leave fewer of them out. */
+function applyPolicy({circuitBreaker}: RouteConfig, {state, endpoints}: LiveBackend, now: number): void {
+  state.breaker.setPolicy(circuitBreaker);
+  for (const {ejection} of endpoints) ejection.setPolicy(circuitBreaker);
+  const ejected = endpoints.filter((endpoint) => endpoint.isEjected(now));
+  for (const {ejection} of ejected.slice(maxEjected(endpoints.length, circuitBreaker.maxEjectionPercent))) {
+    ejection.release();
+  }
 }
 
 /** Builds all of it before anything is replaced; throws only what is a bug. */
 export function buildLive(input: LiveInput, previous: LiveGateway | undefined, context: LiveContext): LiveGateway {
-  const builder: Builder = {input, previous, context, states: new Map(), connections: new Map()};
-  const routes = input.config.routes.map((route) => buildRoute(route, builder));
-  return {
-    config: input.config,
-    routes,
-    models: createModelTable(routes),
-    states: builder.states,
-    connections: builder.connections,
+  const builder: Builder = {
+    input,
+    previous,
+    previousRoutes: new Map(previous?.routes.map((route) => [routeKey(route.config), route])),
+    context,
+    backends: new Map(),
+    connections: new Map(),
   };
+  const routes = input.config.routes.map((route) => buildRoute(route, builder));
+  const {backends, connections} = builder;
+  const models = createModelTable(routes);
+  for (const route of routes) {
+    for (const backend of route.backends) applyPolicy(route.config, backend, context.clock.now());
+  }
+  return {config: input.config, routes, models, backends, connections};
 }
 
 /** Lets go of what `next` did not take over; attempts that still run there go on to their end. */
 export function retire(previous: LiveGateway, next: LiveGateway | undefined): void {
   for (const [origin, connections] of previous.connections)
     if (next?.connections.get(origin) !== connections) connections.close();
-  for (const [key, state] of previous.states) if (next?.states.get(key) !== state) state.breaker.close();
+  for (const [key, {state}] of previous.backends) if (next?.backends.get(key)?.state !== state) state.breaker.close();
 }

@@ -1,4 +1,6 @@
 /** Bytes of bodies and unfinished answers that this proxy holds, over all requests, against `limits.maxBufferedBytes`. */
+import type {Failure} from './failure.ts';
+
 export type MemoryBudget = {
   /** False: over the limit, nothing was taken. */
   take(bytes: number): boolean;
@@ -22,3 +24,12 @@ export function createMemoryBudget(limitBytes: () => number): MemoryBudget {
     },
   };
 }
+
+/** An answer for which there is no room: nobody's fault but ours, and no other backend's answer would be smaller. */
+export const outOfMemory: Failure = {
+  verdict: undefined,
+  code: 'overloaded',
+  summary: 'sent more than limits.maxBufferedBytes has room for',
+  cause: 'limits.maxBufferedBytes is used up',
+  committed: false,
+};

@@ -1,5 +1,12 @@
 /** What one request has tried and may still try: its way down the rungs. */
-import {pickFromRung, type PickOptions, type Unavailable} from '../routing/pick.ts';
+import {
+  chooseFrom,
+  surveyRung,
+  type RungView,
+  type Survey,
+  type SurveyOptions,
+  type Unavailable,
+} from '../routing/pick.ts';
 import type {Verdict} from '../routing/verdict.ts';
 import type {Call} from './call.ts';
 import type {Clock} from './clock.ts';
@@ -7,16 +14,24 @@ import type {LiveBackend, LiveEndpoint, LiveRoute} from './live.ts';
 
 export type Found = {rung: number; backend: LiveBackend; endpoint: LiveEndpoint};
 
+/** Only `nextRung` and `otherOnRung` choose; everything else looks and changes nothing. */
 export type Search = {
   /** From the first untried rung that can take it; breakers and what was learnt are ignored only where nothing else is left. */
-  nextRung(): Found | undefined;
+  nextRung: () => Found | undefined;
+  hasNextRung(): boolean;
   /** Another endpoint on the rung of the last attempt. */
-  otherOnRung(): Found | undefined;
+  otherOnRung: () => Found | undefined;
+  hasOtherOnRung(): boolean;
+  /** Whether an endpoint that has failed may be asked once more, now or after its Retry-After. */
+  mayAskAgain(found: Found): boolean;
+  /** Whether it can take that request at this moment. */
+  canTakeNow(found: Found): boolean;
   use(found: Found): void;
   /** What the failed attempt says about where else to go. */
   learn(found: Found, verdict: Verdict | undefined): void;
   countRetry(): void;
   retriedOnRung(): boolean;
+  /** Rungs that may still get this request, whatever their state is at this moment. */
   untriedRungs(): number;
   /** Why untried rungs cannot be used. */
   reasons(): ReadonlySet<Unavailable>;
@@ -30,15 +45,20 @@ type Context = {engine: {clock: Clock; random: () => number}; call: Call; route:
 
 type Pass = {ignoreBreakers: boolean; ignoreLearnt: boolean};
 
+type Offer = {rung: number; view: RungView<LiveBackend>; survey: Survey<LiveBackend, LiveEndpoint>};
+
+const strict: Pass = {ignoreBreakers: false, ignoreLearnt: false};
+
 export function createSearch({engine, call, route}: Context): Search {
   const triedRungs = new Set<number>();
   const triedEndpoints = new Set<LiveEndpoint>();
   const excluded = new Set<LiveBackend>();
   const {api} = call.request;
-  const passes: readonly Pass[] = [
-    {ignoreBreakers: false, ignoreLearnt: false},
-    {ignoreBreakers: route.config.circuitBreaker.whenAllOpen === 'TryAll', ignoreLearnt: true},
-  ];
+  const choice = {random: engine.random, prefixHash: call.prefixHash};
+  const lastResort: Pass = {
+    ignoreBreakers: route.config.circuitBreaker.whenAllOpen === 'TryAll',
+    ignoreLearnt: true,
+  };
   let currentRung = -1;
   let retried = false;
   /** After "too long": tokens that a backend must declare more than. */
@@ -50,7 +70,7 @@ export function createSearch({engine, call, route}: Context): Search {
   const isLargeEnough = ({config}: LiveBackend): boolean =>
     windowAbove === undefined || (config.contextWindow ?? 0) > windowAbove;
 
-  const optionsFor = ({ignoreBreakers, ignoreLearnt}: Pass): PickOptions<LiveBackend, LiveEndpoint> => {
+  const optionsFor = ({ignoreBreakers, ignoreLearnt}: Pass): SurveyOptions<LiveBackend, LiveEndpoint> => {
     const now = engine.clock.now();
     return {
       now,
@@ -58,7 +78,6 @@ export function createSearch({engine, call, route}: Context): Search {
       excludesBackend: (backend) =>
         excluded.has(backend) || !speaks(backend, now, ignoreLearnt) || !isLargeEnough(backend),
       excludesEndpoint: (endpoint) => triedEndpoints.has(endpoint),
-      choice: {random: engine.random, prefixHash: call.prefixHash},
     };
   };
 
@@ -67,28 +86,48 @@ export function createSearch({engine, call, route}: Context): Search {
       (rung) => !triedRungs.has(rung) && (windowAbove === undefined || rung > currentRung),
     );
 
-  const pick = (rung: number, pass: Pass): ReturnType<typeof pickFromRung<LiveEndpoint, LiveBackend>> => {
+  const offerOf = (rung: number, pass: Pass): Offer => {
     const view = route.rungs[rung];
     if (view === undefined) throw new Error(`bug: there is no rung ${rung}`);
-    return pickFromRung<LiveEndpoint, LiveBackend>(view, optionsFor(pass));
+    return {rung, view, survey: surveyRung<LiveEndpoint, LiveBackend>(view, optionsFor(pass))};
   };
 
-  const pickAs = (rung: number, pass: Pass): Found | undefined => {
-    const {picked} = pick(rung, pass);
-    return picked && {rung, ...picked};
+  const findNext = (): Offer | undefined => {
+    for (const pass of [strict, lastResort]) {
+      for (const rung of untried()) {
+        const offer = offerOf(rung, pass);
+        if (offer.survey.slots.length > 0) return offer;
+      }
+    }
+    return undefined;
+  };
+
+  /** A larger window is only looked for on a later rung. */
+  const findOther = (): Offer | undefined => (windowAbove === undefined ? offerOf(currentRung, strict) : undefined);
+
+  const choose = (offer: Offer | undefined): Found | undefined => {
+    const picked = offer && chooseFrom(offer.view, offer.survey, choice);
+    return picked && {rung: offer.rung, ...picked};
+  };
+
+  const blocked = (): Survey<LiveBackend, LiveEndpoint>[] =>
+    untried()
+      .map((rung) => offerOf(rung, strict).survey)
+      .filter(({slots}) => slots.length === 0);
+
+  const mayAskAgain = ({backend, endpoint}: Found): boolean => {
+    const now = engine.clock.now();
+    return backend.admits(now) && !endpoint.isEjected(now);
   };
 
   return {
-    nextRung() {
-      for (const pass of passes) {
-        for (const rung of untried()) {
-          const found = pickAs(rung, pass);
-          if (found !== undefined) return found;
-        }
-      }
-      return undefined;
-    },
-    otherOnRung: () => (windowAbove === undefined ? pickAs(currentRung, passes[0] as Pass) : undefined),
+    nextRung: () => choose(findNext()),
+    hasNextRung: () => findNext() !== undefined,
+    otherOnRung: () => choose(findOther()),
+    hasOtherOnRung: () => (findOther()?.survey.slots.length ?? 0) > 0,
+    mayAskAgain,
+    canTakeNow: (found) =>
+      mayAskAgain(found) && !found.backend.isFull() && found.endpoint.heldUntil <= engine.clock.now(),
     use({rung, endpoint}) {
       if (rung !== currentRung) retried = false;
       currentRung = rung;
@@ -104,19 +143,14 @@ export function createSearch({engine, call, route}: Context): Search {
       retried = true;
     },
     retriedOnRung: () => retried,
-    untriedRungs: () => untried().length,
-    reasons() {
-      const reasons = new Set<Unavailable>();
-      for (const rung of untried()) {
-        const result = pick(rung, passes[0] as Pass);
-        if (result.picked === undefined) for (const reason of result.reasons) reasons.add(reason);
-      }
-      return reasons;
+    untriedRungs() {
+      const {excludesBackend} = optionsFor(lastResort);
+      const mayTake = (backend: LiveBackend): boolean =>
+        backend.weight > 0 && backend.endpoints.length > 0 && !excludesBackend(backend);
+      return untried().filter((rung) => route.rungs[rung]?.backends.some(mayTake)).length;
     },
-    heldUntil() {
-      const held = untried().map((rung) => pick(rung, passes[0] as Pass));
-      return Math.min(...held.map((result) => (result.picked === undefined ? result.heldUntil : Infinity)));
-    },
+    reasons: () => new Set(blocked().flatMap(({reasons}) => [...reasons])),
+    heldUntil: () => Math.min(...blocked().map(({heldUntil}) => heldUntil)),
     isSpoken: () =>
       route.backends.length === 0 || route.backends.some((backend) => speaks(backend, engine.clock.now(), false)),
   };

@@ -4,11 +4,13 @@ import {createSseSplitter, type SseEvent} from '../wire/sse.ts';
 import {estimateUsage, type Call} from './call.ts';
 import {backendFailure, cut, errorInside, type Failure, type Reply} from './failure.ts';
 import type {Receiver, Settled} from './attempt.ts';
-import type {Clock} from './clock.ts';
+import type {Clock, Timer} from './clock.ts';
+import {outOfMemory, type MemoryBudget} from './memory.ts';
 
 export type StreamOptions = {
   call: Call;
   clock: Clock;
+  memory: MemoryBudget;
   head: Pick<Reply, 'headers'>;
   modelIsFixed: boolean;
   firstTokenMs: number;
@@ -35,13 +37,19 @@ type Flow = {
   /** Events from before the first content. */
   held: Uint8Array[];
   heldBytes: number;
+  /** Of the memory budget: what is held, and the event that has begun. */
+  takenBytes: number;
   closed: boolean;
   paused: boolean;
   /** The caller has his whole answer. */
   endSent: boolean;
 };
 
-const malformed = (summary: string): Failure => backendFailure('MalformedReply', summary, {responded: true});
+/** A limit that ran out while the caller did not read says nothing of the backend, and a caller's own error opens no breaker. */
+const keepsVerdict = ({verdict}: Failure, paused: boolean): boolean =>
+  verdict?.fault === 'Backend' && !(paused && verdict.reason === 'Timeout');
+
+const malformed = (summary: string): Failure => backendFailure('MalformedReply', summary);
 
 /** True: the event goes on to the caller. False: it is kept from him. A failure ends the stream. */
 type Acceptance = boolean | Failure;
@@ -51,10 +59,24 @@ export function receiveStream(options: StreamOptions): Receiver {
   const {request, caller, watchdog} = call;
   const reader: StreamReader = request.api.createStreamReader(request.choices);
   const splitter = createSseSplitter();
-  const flow: Flow = {committed: false, held: [], heldBytes: 0, closed: false, paused: false, endSent: false};
+  const flow: Flow = {
+    committed: false,
+    held: [],
+    heldBytes: 0,
+    takenBytes: 0,
+    closed: false,
+    paused: false,
+    endSent: false,
+  };
+  /** Not on the watchdog: that stops with the caller's connection, and he may have had the end of his answer before. */
+  let closing: Timer | undefined;
 
   const usage = (): Usage => reader.usage() ?? estimateUsage(call, reader.contentEvents());
-  const asFailure = (failure: Failure): Failure => (flow.committed ? {...cut(failure), usage: usage()} : failure);
+  const asFailure = (failure: Failure): Failure => {
+    if (!flow.committed) return failure;
+    const verdict = keepsVerdict(failure, flow.paused) ? failure.verdict : undefined;
+    return {...cut(failure), verdict, usage: usage()};
+  };
 
   const watchIdle = (): void =>
     watchdog.set('tokenIdle', clock.now() + options.tokenIdleMs, () =>
@@ -67,10 +89,12 @@ export function receiveStream(options: StreamOptions): Receiver {
     flow.paused = true; // a caller that reads slowly is no fault of the backend
     options.pause();
     watchdog.clear('tokenIdle');
+    closing?.cancel();
     caller.onDrain(() => {
       flow.paused = false;
       if (flow.closed) return;
-      if (!reader.finished()) watchIdle();
+      if (reader.finished()) waitForEnd();
+      else watchIdle();
       options.resume();
     });
   };
@@ -78,6 +102,7 @@ export function receiveStream(options: StreamOptions): Receiver {
   const endCaller = (): void => {
     call.record.usage = usage(); // before his connection closes: the log line is written then
     flow.endSent = true;
+    watchdog.clear('keepAlive');
     caller.end();
   };
 
@@ -86,6 +111,11 @@ export function receiveStream(options: StreamOptions): Receiver {
     if (!reader.ended()) send(request.api.endOfStream);
     if (!flow.endSent) endCaller();
     options.settle({type: 'Answered'});
+  };
+
+  const waitForEnd = (): void => {
+    closing?.cancel();
+    if (!flow.paused || flow.endSent) closing = clock.after(closingMs, finish);
   };
 
   const acceptContent = (): Acceptance => {
@@ -140,6 +170,7 @@ export function receiveStream(options: StreamOptions): Receiver {
     }
     const all = flow.held.length > 0 ? [...flow.held, ...events] : events;
     flow.held = [];
+    flow.heldBytes = 0;
     const [first] = all;
     if (first !== undefined) send(all.length === 1 ? first : Buffer.concat(all));
     return undefined;
@@ -149,8 +180,17 @@ export function receiveStream(options: StreamOptions): Receiver {
   const close = (): void => {
     watchdog.clear('tokenIdle');
     watchdog.clear('attempt');
-    watchdog.set('closing', clock.now() + closingMs, finish);
     if (reader.ended()) endCaller();
+    waitForEnd();
+  };
+
+  /** What waits here for its rest counts against the memory of all. */
+  const account = (): Failure | undefined => {
+    const bytes = flow.heldBytes + splitter.pendingBytes - flow.takenBytes;
+    if (bytes > 0 && !options.memory.take(bytes)) return outOfMemory;
+    if (bytes < 0) options.memory.give(-bytes);
+    flow.takenBytes += bytes;
+    return undefined;
   };
 
   const end = (failure: Failure): void => {
@@ -164,7 +204,7 @@ export function receiveStream(options: StreamOptions): Receiver {
       const wasFinished = reader.finished();
       const passed: Uint8Array[] = [];
       const broken = read(splitter.push(chunk), passed);
-      const failure = pass(passed) ?? broken;
+      const failure = pass(passed) ?? broken ?? account();
       if (failure !== undefined) end(failure);
       else if (reader.finished() && (!wasFinished || reader.ended())) close();
     },
@@ -176,6 +216,9 @@ export function receiveStream(options: StreamOptions): Receiver {
     },
     closed() {
       flow.closed = true;
+      closing?.cancel();
+      options.memory.give(flow.takenBytes);
+      if (flow.committed) call.record.usage ??= usage();
     },
   };
 }

@@ -5,7 +5,7 @@ import type {Connections} from './connections.ts';
 
 export type UpstreamRequest = {path: string; headers: string[]; body: Uint8Array};
 
-/** After `onEnd` or `onBroken` nothing follows; after `abort` nothing at all. */
+/** After `onEnd`, `onBroken` or `onBug` nothing follows; after `abort` nothing at all. */
 export type UpstreamHandler = {
   /** The connection stands and the request is being written. */
   onConnected(): void;
@@ -13,18 +13,22 @@ export type UpstreamHandler = {
   onData(chunk: Uint8Array): void;
   onEnd(): void;
   onBroken(broken: Broken): void;
+  /** One of the others threw, or the request cannot be written as it is: our fault, not the backend's. */
+  onBug(error: unknown): void;
 };
 
 export type Broken = {
   cause: Error;
   connected: boolean;
-  /** A reset of a used connection before any byte came back: it had gone stale, which says nothing of the backend. */
+  /** A used connection ended before any byte came back: it had gone stale, which says nothing of the backend. */
   stale: boolean;
 };
 
 export type Upstream = {pause(): void; resume(): void; abort(): void};
 
 const aborted = new Error('aborted');
+
+const isInvalidRequest = (cause: Error): boolean => 'code' in cause && cause.code === 'UND_ERR_INVALID_ARG';
 
 export function send(
   connections: Connections,
@@ -34,36 +38,58 @@ export function send(
 ): Upstream {
   const connection = connections.take(fresh);
   let controller: Dispatcher.DispatchController | undefined;
-  let answered = false;
+  let answering = false;
   let done = false;
+
+  const stop = (): void => {
+    done = true;
+    controller?.abort(aborted);
+    connection.destroy();
+  };
+  /** undici takes what a handler throws for a broken connection, and so would the breaker. */
+  const run = (tell: () => void): void => {
+    try {
+      tell();
+    } catch (error) {
+      if (!done) stop();
+      handler.onBug(error);
+    }
+  };
+  const whyBroken = (cause: Error): Broken => ({
+    cause,
+    connected: controller !== undefined,
+    // undici may find a used connection closed before it writes a byte: that is stale as well, and no failure to connect
+    stale: connection.reused && !answering,
+  });
 
   connection.client.dispatch(
     {path: request.path, method: 'POST', headers: request.headers, body: request.body},
     {
       onRequestStart(started) {
         controller = started;
-        if (!done) handler.onConnected();
+        if (!done) run(() => handler.onConnected());
+      },
+      onResponseStarted() {
+        answering = true;
       },
       onResponseStart(_, status, headers) {
         if (done || status < 200) return;
-        answered = true;
-        handler.onHead(status, headers);
+        run(() => handler.onHead(status, headers));
       },
       onResponseData(_, chunk) {
-        if (!done) handler.onData(chunk);
+        if (!done) run(() => handler.onData(chunk));
       },
       onResponseEnd() {
         if (done) return;
         done = true;
-        connection.release();
-        handler.onEnd();
+        connection.release(); // one that the backend is about to close turns out to be stale, if it is used before that
+        run(() => handler.onEnd());
       },
       onResponseError(_, cause) {
         if (done) return;
         done = true;
         connection.destroy();
-        const connected = controller !== undefined;
-        handler.onBroken({cause, connected, stale: connection.reused && connected && !answered});
+        run(() => (isInvalidRequest(cause) ? handler.onBug(cause) : handler.onBroken(whyBroken(cause))));
       },
     },
   );
@@ -72,10 +98,7 @@ export function send(
     pause: () => controller?.pause(),
     resume: () => controller?.resume(),
     abort() {
-      if (done) return;
-      done = true;
-      controller?.abort(aborted);
-      connection.destroy();
+      if (!done) stop();
     },
   };
 }

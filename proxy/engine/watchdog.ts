@@ -4,12 +4,12 @@
  */
 import type {Clock, Timer} from './clock.ts';
 
-const limits = ['connect', 'firstToken', 'tokenIdle', 'attempt', 'closing', 'wait', 'keepAlive', 'request'] as const;
+const limits = ['connect', 'firstToken', 'tokenIdle', 'attempt', 'wait', 'keepAlive', 'request'] as const;
 
 export type Limit = (typeof limits)[number];
 
 /** Those that end with an attempt. */
-const attemptLimits: readonly Limit[] = ['connect', 'firstToken', 'tokenIdle', 'attempt', 'closing'];
+const attemptLimits: readonly Limit[] = ['connect', 'firstToken', 'tokenIdle', 'attempt'];
 
 export type Watchdog = {
   /** `at`: time of the clock. Replaces what was set for this limit. */
@@ -42,10 +42,10 @@ export function createWatchdog(clock: Clock): Watchdog {
     timer = undefined;
     armedFor = Infinity;
     const now = clock.now();
-    for (const [limit, {at, expired}] of Array.from(entries)) {
-      if (at > now || entries.get(limit)?.at !== at) continue; // an earlier one of this round may have cleared or moved it
+    for (const [limit, entry] of Array.from(entries)) {
+      if (entry.at > now || entries.get(limit) !== entry) continue; // an earlier one of this round may have cleared or set it anew
       entries.delete(limit);
-      expired();
+      entry.expired();
     }
     arm();
   };

@@ -1,13 +1,13 @@
 /** An answer that is not streamed: held until it is whole, so that a broken one can still be asked for elsewhere. */
-import {isAscii} from 'node:buffer';
+import {brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync} from 'node:zlib';
 import {JsonSyntaxError} from '../wire/json-scan.ts';
-import {mediaType, firstValue} from '../wire/headers.ts';
+import {mediaType, firstValue, type ReplyHeaders} from '../wire/headers.ts';
 import {estimateTokens, estimateUsage, type Call} from './call.ts';
-import {backendFailure, errorInside, refusal, type Failure, type Reply} from './failure.ts';
+import {backendFailure, errorInside, refusal, type Reply} from './failure.ts';
 import type {Receiver, Settled} from './attempt.ts';
-import type {MemoryBudget} from './memory.ts';
+import {outOfMemory, type MemoryBudget} from './memory.ts';
 
-type Collector = {chunks: Uint8Array[]; bytes: number};
+type Collector = {chunks: Uint8Array[]; bytes: number; whole: boolean};
 
 export type WholeOptions = {
   call: Call;
@@ -17,53 +17,64 @@ export type WholeOptions = {
   settle: (result: Settled) => void;
 };
 
-const outOfMemory: Failure = {
-  verdict: undefined,
-  code: 'overloaded',
-  summary: 'its answer does not fit into limits.maxBufferedBytes',
-  cause: 'limits.maxBufferedBytes is used up',
-  responded: true,
-  committed: false,
+const decoders: Record<string, (body: Buffer, options: {maxOutputLength: number}) => Buffer> = {
+  gzip: gunzipSync,
+  'x-gzip': gunzipSync,
+  deflate: inflateSync,
+  br: brotliDecompressSync,
+  zstd: zstdDecompressSync,
 };
+const maxErrorBytes = 1024 * 1024;
+
+/** A refusal that was compressed without being asked to: whose fault it is has to be read all the same, and callers get it plain. */
+function decode(body: Buffer, headers: ReplyHeaders): Buffer {
+  const encoding = (firstValue(headers, 'content-encoding') ?? 'identity').trim().toLowerCase();
+  if (encoding === 'identity') return body;
+  try {
+    return decoders[encoding]?.(body, {maxOutputLength: maxErrorBytes}) ?? Buffer.alloc(0);
+  } catch {
+    return Buffer.alloc(0); // not what it says it is: the status has to do
+  }
+}
+
+function readRefusal({call, head, modelIsFixed}: WholeOptions, received: Buffer): Settled {
+  const body = decode(received, head.headers);
+  return {type: 'Failed', failure: refusal({...head, body}, call.request.api.readError(body), modelIsFixed)};
+}
 
 function readSuccess({call, head, modelIsFixed}: WholeOptions, body: Buffer): Settled {
   const contentType = mediaType(firstValue(head.headers, 'content-type'));
-  const malformed = (problem: string): Settled => ({
+  const malformed = (problem: string, cause?: string): Settled => ({
     type: 'Failed',
-    failure: backendFailure('MalformedReply', problem, {responded: true}),
+    failure: backendFailure('MalformedReply', problem, cause),
   });
   if (contentType !== 'application/json')
-    return malformed(`answered with "${isAscii(body) ? contentType.slice(0, 60) : 'bytes'}", not with JSON`);
+    return malformed('answered with something else than JSON', `content-type ${contentType.slice(0, 64)}`);
   const answer = call.request.api.readAnswer(body);
   if (answer.error !== undefined)
     return {type: 'Failed', failure: errorInside(answer.error, head.headers, modelIsFixed)};
   if (answer.problem !== undefined) return malformed(answer.problem);
   if (call.request.streamed) return malformed('was asked for a stream and answered without one');
-  const usage = answer.usage ?? estimateUsage(call, estimateTokens(body.length));
+  const usage = answer.usage ?? estimateUsage(call, estimateTokens(answer.contentLength ?? 0));
   return {type: 'Whole', reply: {...head, body}, usage};
 }
 
 function readWhole(options: WholeOptions, body: Buffer): Settled {
-  const {call, head, modelIsFixed} = options;
-  if (head.status < 200 || head.status > 299) {
-    return {type: 'Failed', failure: refusal({...head, body}, call.request.api.readError(body), modelIsFixed)};
-  }
+  if (options.head.status < 200 || options.head.status > 299) return readRefusal(options, body);
   try {
     return readSuccess(options, body);
   } catch (error) {
     if (!(error instanceof JsonSyntaxError)) throw error;
     return {
       type: 'Failed',
-      failure: backendFailure('MalformedReply', 'answered with malformed JSON', {
-        responded: true,
-        cause: error.message,
-      }),
+      failure: backendFailure('MalformedReply', 'answered with malformed JSON', error.message),
     };
   }
 }
 
 export function receiveWhole(options: WholeOptions): Receiver {
-  const collected: Collector = {chunks: [], bytes: 0};
+  const collected: Collector = {chunks: [], bytes: 0, whole: false};
+  const release = (): void => options.memory.give(collected.bytes);
   return {
     data(chunk) {
       if (!options.memory.take(chunk.length)) return options.settle({type: 'Failed', failure: outOfMemory});
@@ -71,9 +82,15 @@ export function receiveWhole(options: WholeOptions): Receiver {
       collected.bytes += chunk.length;
     },
     end() {
-      options.settle(readWhole(options, Buffer.concat(collected.chunks, collected.bytes)));
+      const body = Buffer.concat(collected.chunks.splice(0), collected.bytes);
+      collected.whole = true;
+      options.settle(readWhole(options, body));
     },
     broken: (failure) => failure,
-    closed: () => options.memory.give(collected.bytes),
+    closed() {
+      // A whole body stays in memory until its request has ended: to be sent, at the caller's pace, or as what a failure holds.
+      if (collected.whole) options.call.caller.onClosed(release);
+      else release();
+    },
   };
 }

@@ -1,11 +1,13 @@
 /** Which endpoint takes a request: the first rung that can, and in it the one that the strategy chooses. */
-import type {Candidate, Choice, Strategist} from './strategies.ts';
+import {fadedLatency, type Candidate, type Choice, type Strategist} from './strategies.ts';
 
 /** What picking has to know of one endpoint at this moment. */
 export type EndpointView = {
   readonly id: string;
   readonly inFlight: number;
   readonly latencyMs: number;
+  /** When the last sample came. */
+  readonly latencyAt: number;
   isEjected(now: number): boolean;
   /** A Retry-After holds it until then. */
   readonly heldUntil: number;
@@ -22,14 +24,13 @@ export type BackendView<Endpoint extends EndpointView> = {
 
 export type RungView<Backend> = {readonly backends: readonly Backend[]; readonly choose: Strategist};
 
-export type PickOptions<Backend, Endpoint> = {
+export type SurveyOptions<Backend, Endpoint> = {
   now: number;
   /** Backends that this request may not use: already found wanting, too small, or not speaking its API. */
   excludesBackend: (backend: Backend) => boolean;
   excludesEndpoint: (endpoint: Endpoint) => boolean;
   /** Open breakers and ejections do not count: `whenAllOpen: TryAll`. */
   ignoreBreakers: boolean;
-  choice: Choice;
 };
 
 /** Why what is there cannot be used. */
@@ -39,12 +40,18 @@ export type Pick<Backend, Endpoint> = {backend: Backend; endpoint: Endpoint};
 
 type Slot<Backend, Endpoint> = Candidate & Pick<Backend, Endpoint>;
 
-type Survey<Backend, Endpoint> = {slots: Slot<Backend, Endpoint>[]; reasons: Set<Unavailable>; heldUntil: number};
+/** What a rung offers one request now. Looking changes nothing; only choosing may move a strategy on. */
+export type Survey<Backend, Endpoint> = {
+  slots: Slot<Backend, Endpoint>[];
+  reasons: Set<Unavailable>;
+  /** When the first Retry-After there has passed; Infinity if none holds. */
+  heldUntil: number;
+};
 
 /** The reason why an endpoint cannot be used now. */
 function unusable<E extends EndpointView, B>(
   endpoint: E,
-  {now, ignoreBreakers}: PickOptions<B, E>,
+  {now, ignoreBreakers}: SurveyOptions<B, E>,
 ): Unavailable | undefined {
   if (endpoint.heldUntil > now) return 'Held';
   return !ignoreBreakers && endpoint.isEjected(now) ? 'Open' : undefined;
@@ -52,7 +59,7 @@ function unusable<E extends EndpointView, B>(
 
 function surveyBackend<E extends EndpointView, B extends BackendView<E>>(
   backend: B,
-  options: PickOptions<B, E>,
+  options: SurveyOptions<B, E>,
   survey: Survey<B, E>,
 ): void {
   const offered = backend.endpoints.filter((endpoint) => !options.excludesEndpoint(endpoint));
@@ -67,26 +74,28 @@ function surveyBackend<E extends EndpointView, B extends BackendView<E>>(
     if (reason === 'Held') survey.heldUntil = Math.min(survey.heldUntil, endpoint.heldUntil);
   }
   for (const endpoint of usable) {
-    const {id, inFlight, latencyMs} = endpoint;
+    const {id, inFlight} = endpoint;
+    const latencyMs = fadedLatency({latencyMs: endpoint.latencyMs, at: endpoint.latencyAt}, options.now);
     survey.slots.push({id, inFlight, latencyMs, weight: backend.weight / usable.length, backend, endpoint});
   }
 }
 
-export type RungPick<B, E> =
-  {picked: Pick<B, E>} | {picked: undefined; reasons: ReadonlySet<Unavailable>; heldUntil: number};
-
-/** One endpoint of one rung. `heldUntil`: when the first Retry-After there has passed; Infinity if none holds. */
-export function pickFromRung<E extends EndpointView, B extends BackendView<E>>(
-  rung: RungView<B>,
-  options: PickOptions<B, E>,
-): RungPick<B, E> {
+export function surveyRung<E extends EndpointView, B extends BackendView<E>>(
+  {backends}: RungView<B>,
+  options: SurveyOptions<B, E>,
+): Survey<B, E> {
   const survey: Survey<B, E> = {slots: [], reasons: new Set(), heldUntil: Infinity};
-  for (const backend of rung.backends) {
+  for (const backend of backends) {
     if (backend.weight > 0 && !options.excludesBackend(backend)) surveyBackend(backend, options, survey);
   }
-  if (survey.slots.length === 0) return {picked: undefined, reasons: survey.reasons, heldUntil: survey.heldUntil};
-  const {backend, endpoint} = rung.choose(survey.slots, options.choice);
-  return {picked: {backend, endpoint}};
+  return survey;
+}
+
+/** One endpoint of what the rung offers; undefined if that is none. */
+export function chooseFrom<B, E>({choose}: RungView<B>, {slots}: Survey<B, E>, choice: Choice): Pick<B, E> | undefined {
+  if (slots.length === 0) return undefined;
+  const {backend, endpoint} = choose(slots, choice);
+  return {backend, endpoint};
 }
 
 /** Backends by `priority`, lowest first. */

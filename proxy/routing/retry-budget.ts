@@ -4,19 +4,20 @@ import {createRollingWindow} from './rolling-window.ts';
 export type RetryBudget = {
   countRequest(now: number): void;
   countRetry(now: number): void;
-  hasRoom(now: number): boolean;
+  /** For one more retry, under the percentage that the route has at this moment. */
+  hasRoom(now: number, budgetPercent: number): boolean;
 };
 
 const windowMs = 10_000;
 const alwaysAllowed = 10;
 
-export function createRetryBudget(budgetPercent: number): RetryBudget {
+export function createRetryBudget(): RetryBudget {
   const requests = createRollingWindow(windowMs);
   const retries = createRollingWindow(windowMs);
   return {
     countRequest: (now) => requests.add(now, false),
     countRetry: (now) => retries.add(now, false),
-    hasRoom: (now) =>
-      retries.read(now).total < Math.max(alwaysAllowed, (requests.read(now).total * budgetPercent) / 100),
+    hasRoom: (now, budgetPercent) =>
+      retries.read(now).total + 1 <= Math.max(alwaysAllowed, (requests.read(now).total * budgetPercent) / 100),
   };
 }

@@ -1,12 +1,10 @@
 /** What to do after a failed attempt, while no content has gone out. */
 import type {RetryConfig} from '../config/schema.ts';
-import type {Verdict} from './verdict.ts';
+import type {FailureReason, Verdict} from './verdict.ts';
 
 export type Situation = {
   verdict: Exclude<Verdict, {fault: 'Caller'}>;
-  /** The backend answered (with 429 or 5xx) or reset; it did not merely stay silent or refuse to connect. */
-  responded: boolean;
-  /** From the reply's Retry-After. */
+  /** Until the endpoint takes requests again, by its Retry-After. */
   retryAfterMs: number | undefined;
   policy: RetryConfig;
   /** Attempts so far, this one included. */
@@ -14,7 +12,9 @@ export type Situation = {
   retriedOnRung: boolean;
   /** Another endpoint of this rung could take the request now. */
   otherEndpoint: boolean;
-  /** An untried rung could take the request now. */
+  /** The endpoint that failed could take the request again: its breaker is closed, and it is not ejected. */
+  sameEndpoint: boolean;
+  /** An untried rung could take the request, now or when a short Retry-After has passed. */
   nextRung: boolean;
   budgetHasRoom: boolean;
   remainingMs: number;
@@ -28,6 +28,9 @@ const backOffMs = 100;
 
 /** Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ */
 const waitMs = ({retryAfterMs, random}: Situation): number => retryAfterMs ?? Math.round(backOffMs * random);
+
+/** It answered with 429 or 5xx, or reset. One that stays silent, cannot be reached or talks nonsense will do so again at once. */
+const passing: readonly FailureReason[] = ['RateLimited', 'ServerError', 'Reset'];
 
 const isRetryable = ({verdict, policy}: Situation): boolean =>
   verdict.fault !== 'Backend' || verdict.reason === 'Rejected' || policy.retryOn.includes(verdict.reason);
@@ -44,7 +47,7 @@ const mayRetryOnRung = (situation: Situation): boolean => {
 
 const mayRetrySameEndpoint = (situation: Situation): boolean => {
   const {verdict, policy, remainingMs} = situation;
-  if (verdict.fault !== 'Backend' || verdict.reason === 'Rejected' || !situation.responded) return false;
+  if (verdict.fault !== 'Backend' || !passing.includes(verdict.reason) || !situation.sameEndpoint) return false;
   const wait = waitMs(situation);
   return wait <= policy.maxWaitMs && wait < remainingMs;
 };

@@ -84,29 +84,52 @@ function mix(a: number, b: number): number {
 const loadFactor = 1.25;
 const encoder = new TextEncoder();
 
+/** Hashes of ids, each made once; those of endpoints that are gone go when there are too many. */
+function createIdHash(): (id: string) => number {
+  const most = 4_096;
+  const hashes = new Map<string, number>();
+  return (id) => {
+    const known = hashes.get(id);
+    if (known !== undefined) return known;
+    if (hashes.size >= most) hashes.clear();
+    const hash = hashBytes(encoder.encode(id));
+    hashes.set(id, hash);
+    return hash;
+  };
+}
+
 /**
  * Weighted rendezvous hashing (score −w / ln h): an endpoint that comes or goes moves only its own share. An endpoint with more than
  * 1.25 times its share of what runs is passed over for the next best. Mirrokni et al., Consistent Hashing with Bounded Loads, 2017.
  */
-const prefixHash: Strategist = (candidates, {prefixHash: hash}) => {
-  const prefix = hash();
-  const weights = candidates.reduce((sum, {weight}) => sum + weight, 0);
-  const running = candidates.reduce((sum, {inFlight}) => sum + inFlight, 0) + 1;
-  const scored = candidates.map((candidate) => ({
-    candidate,
-    score: -candidate.weight / Math.log(mix(prefix, hashBytes(encoder.encode(candidate.id)))),
-  }));
-  scored.sort((a, b) => b.score - a.score);
-  const hasRoom = ({inFlight, weight}: Candidate): boolean =>
-    inFlight < Math.ceil((loadFactor * running * weight) / weights);
-  return (scored.find(({candidate}) => hasRoom(candidate)) ?? first(scored)).candidate;
-};
+function createPrefixHash(): Strategist {
+  const hashOf = createIdHash();
+  return (candidates, choice) => {
+    const prefix = choice.prefixHash();
+    const weights = candidates.reduce((sum, {weight}) => sum + weight, 0);
+    const running = candidates.reduce((sum, {inFlight}) => sum + inFlight, 0) + 1;
+    const hasRoom = ({inFlight, weight}: Candidate): boolean =>
+      inFlight < Math.ceil((loadFactor * running * weight) / weights);
+    // Some candidate has room always: not all of them can have more than their share.
+    return best(candidates.filter(hasRoom), ({id, weight}) => -weight / Math.log(mix(prefix, hashOf(id))));
+  };
+}
+
+function best<C>(candidates: readonly C[], scoreOf: (candidate: C) => number): C {
+  let winner = first(candidates);
+  let highest = -Infinity;
+  for (const candidate of candidates) {
+    const score = scoreOf(candidate);
+    if (score > highest) [winner, highest] = [candidate, score];
+  }
+  return winner;
+}
 
 const strategies: Record<Strategy, () => Strategist> = {
   LeastRequest: () => twoChoices(({inFlight}) => inFlight),
   PeakEWMA: () => twoChoices(({inFlight, latencyMs}) => (inFlight + 1) * latencyMs),
   RoundRobin: createRoundRobin,
-  PrefixHash: () => prefixHash,
+  PrefixHash: createPrefixHash,
 };
 
 export function createStrategist(strategy: Strategy): Strategist {
@@ -128,3 +151,10 @@ export const peakEwma = (
   const keep = Math.exp(-(now - old.at) / decayMs);
   return old.latencyMs * keep + sampleMs * (1 - keep);
 };
+
+/**
+ * An estimate that nobody has confirmed for a while fades, so that an endpoint which was slow once is tried again. One that has never
+ * been measured (`at` is -Infinity) stays as it is.
+ */
+export const fadedLatency = (estimate: {latencyMs: number; at: number}, now: number, decayMs = 10_000): number =>
+  estimate.at === -Infinity ? estimate.latencyMs : estimate.latencyMs * Math.exp(-(now - estimate.at) / decayMs);

@@ -10,7 +10,7 @@ import type {RetryReason} from '../config/schema.ts';
  */
 export type Fault = 'Backend' | 'NotSpoken' | 'UnknownModel' | 'TooLong' | 'Caller';
 
-/** `Rejected`: 401, 403 or a missing model: the same everywhere on this backend, so never tried again there. */
+/** `Rejected`: the gateway's own credential or account, or a missing model: the same everywhere on this backend, so never tried again there. */
 export type FailureReason = RetryReason | 'Rejected';
 
 export type Verdict = {fault: 'Backend'; reason: FailureReason} | {fault: Exclude<Fault, 'Backend'>};
@@ -32,13 +32,20 @@ function judgeNotFound({modelMissing, modelIsFixed}: ReplyFacts): Verdict {
 const judgeCredential = ({contentFiltered}: ReplyFacts): Verdict =>
   contentFiltered ? {fault: 'Caller'} : {fault: 'Backend', reason: 'Rejected'};
 
+/** Some servers word a prompt that is too long as their own failure; a caller must not open a breaker with it. */
+const judgeInternal = ({contextLengthExceeded}: ReplyFacts): Verdict =>
+  contextLengthExceeded ? {fault: 'TooLong'} : {fault: 'Backend', reason: 'ServerError'};
+
 const byStatus: Record<number, (facts: ReplyFacts) => Verdict> = {
   401: judgeCredential,
+  402: judgeCredential,
   403: judgeCredential,
   404: judgeNotFound,
   405: () => ({fault: 'NotSpoken'}),
+  407: judgeCredential,
   408: () => ({fault: 'Backend', reason: 'Timeout'}),
   429: () => ({fault: 'Backend', reason: 'RateLimited'}),
+  500: judgeInternal,
   501: () => ({fault: 'NotSpoken'}),
 };
 

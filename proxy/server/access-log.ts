@@ -1,6 +1,7 @@
 /** The one line per request, and its metrics. */
 import type {Fields, Log} from '../telemetry/log.ts';
 import type {Metrics, RequestObservation} from '../telemetry/metrics.ts';
+import {errorCodes, type ErrorCode} from '../wire/errors.ts';
 import type {RequestContext} from './context.ts';
 
 export type Finished = {context: RequestContext; status: number; callerGone: boolean; now: number};
@@ -8,16 +9,23 @@ export type Finished = {context: RequestContext; status: number; callerGone: boo
 /** nginx's status for a caller that left before his answer. */
 const callerGoneStatus = 499;
 
+const isErrorCode = (code: string | undefined): code is ErrorCode => code !== undefined && code in errorCodes;
+
+/** Nothing was sent through the app: either the server below it has refused the request, or there was nobody left. */
+const statusWithoutAnswer = (code: string | undefined): number =>
+  isErrorCode(code) ? errorCodes[code].status : callerGoneStatus;
+
 type Line = Finished & {shownStatus: number; errorCode: string | undefined; totalMs: number};
 
 function toObservation({context, shownStatus, errorCode, totalMs}: Line): RequestObservation {
-  const {backend, firstTokenMs, usage, malformedEvents} = context.record;
+  const {backend, attempts, firstTokenMs, usage, malformedEvents} = context.record;
   return {
     route: context.route,
     api: context.api,
     status: shownStatus,
     errorCode: errorCode ?? '',
     seconds: totalMs / 1000,
+    attempts,
     backend: backend ?? '',
     firstTokenSeconds: firstTokenMs === undefined ? undefined : firstTokenMs / 1000,
     tokens: usage && {prompt: usage.promptTokens, completion: usage.completionTokens, estimated: usage.estimated},
@@ -32,6 +40,7 @@ function toFields({context, shownStatus, errorCode, totalMs}: Line): Fields {
     route: context.route,
     model: context.model.slice(0, 128),
     api: context.api,
+    path: context.api === '' ? context.path.slice(0, 128) : undefined,
     backend: record.backend,
     endpoint: record.endpoint,
     status: shownStatus,
@@ -43,6 +52,7 @@ function toFields({context, shownStatus, errorCode, totalMs}: Line): Fields {
     completionTokens: record.usage?.completionTokens,
     usageEstimated: record.usage?.estimated,
     error: errorCode,
+    malformedEvents: record.malformedEvents || undefined,
     failures: record.failures.length > 0 ? record.failures : undefined,
     traceId: context.traceparent.slice(3, 35),
   };
@@ -50,11 +60,12 @@ function toFields({context, shownStatus, errorCode, totalMs}: Line): Fields {
 
 export function reportRequest(log: Log, metrics: Metrics, finished: Finished): void {
   const {context, status, callerGone, now} = finished;
+  const errorCode = context.record.errorCode ?? (callerGone ? 'caller_gone' : undefined);
   const line: Line = {
     ...finished,
     totalMs: now - context.startedAt,
-    shownStatus: status === 0 ? callerGoneStatus : status,
-    errorCode: context.record.errorCode ?? (callerGone ? 'caller_gone' : undefined),
+    shownStatus: status === 0 ? statusWithoutAnswer(errorCode) : status,
+    errorCode,
   };
   metrics.observe(toObservation(line));
   if (log.writes('info')) log.info('request', toFields(line));

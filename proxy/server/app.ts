@@ -25,6 +25,13 @@ const openContext =
     next();
   };
 
+/** RFC 9112, 3.2: a request without `host` is answered with 400. Node would do it without a body. */
+const requireHost: RequestHandler = ({headers, httpVersion}, _response, next) => {
+  if (headers.host === undefined && httpVersion === '1.1')
+    throw new RequestError('malformed_http', 'The request has no host header.', {headers: {connection: 'close'}});
+  next();
+};
+
 const onlyMethod =
   (allowed: string): RequestHandler =>
   ({method, path}) => {
@@ -42,9 +49,10 @@ export function createApp(deps: AppDeps): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.use(openContext(deps));
+  app.use(requireHost);
   for (const api of apis) app.route(`/v1${api.path}`).post(inference(api, deps)).all(onlyMethod('POST'));
-  app.route('/v1/models').get(listModels(deps.gateway)).all(onlyMethod('GET'));
-  app.route('/v1/models/*id').get(getModel(deps.gateway)).all(onlyMethod('GET'));
+  app.route('/v1/models').get(listModels(deps.gateway)).all(onlyMethod('GET, HEAD'));
+  app.route('/v1/models/*id').get(getModel(deps.gateway)).all(onlyMethod('GET, HEAD'));
   app.use(unknownPath);
   app.use(handleErrors(deps.log));
   return app;

@@ -25,6 +25,14 @@ const isJson = (contentType: string): boolean => {
   return mediaType(contentType) === 'application/json' && ['utf-8', 'utf8', 'us-ascii'].includes(charset);
 };
 
+/** Node reads any coding whose list ends in `chunked`; what is under it would pass for the body. */
+function checkFraming({headers}: IncomingMessage): void {
+  if ((headers['transfer-encoding'] ?? 'chunked').toLowerCase() === 'chunked') return;
+  throw new RequestError('malformed_http', 'The only transfer-encoding that is understood is "chunked".', {
+    headers: {connection: 'close'},
+  });
+}
+
 function checkHeaders({headers}: IncomingMessage, maxBytes: number): void {
   if (!isJson(headers['content-type'] ?? 'application/json')) {
     throw new RequestError(
@@ -32,7 +40,7 @@ function checkHeaders({headers}: IncomingMessage, maxBytes: number): void {
       'The body must be JSON in UTF-8: send "content-type: application/json".',
     );
   }
-  if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
+  if ((headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity') {
     throw new RequestError(
       'unsupported_media_type',
       'The body must not be compressed: send it without "content-encoding".',
@@ -86,6 +94,7 @@ export async function readBody(
   response: ServerResponse,
   options: BodyOptions,
 ): Promise<HeldBody> {
+  checkFraming(request);
   checkHeaders(request, options.maxBytes);
   if (expectsContinue.has(request)) response.writeContinue();
   const body = await collect(request, options);

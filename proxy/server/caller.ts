@@ -12,14 +12,17 @@ export type CallerOptions = {
 
 export function createCaller(response: ServerResponse, options: CallerOptions): Caller {
   let drained: (() => void) | undefined;
+  const closers: (() => void)[] = [];
   response.on('drain', () => {
     const resume = drained;
     drained = undefined;
     resume?.();
   });
   // One handler for the whole exchange. A caller that leaves while we wait for `drain` never drains: this is what ends the attempt.
-  response.on('close', () => {
+  // First of all handlers, so that the log line, which is another's, has what the attempt came to.
+  response.prependListener('close', () => {
     if (!response.writableFinished) options.gone();
+    for (const closed of closers.splice(0)) closed();
   });
   return {
     get headSent() {
@@ -29,10 +32,16 @@ export function createCaller(response: ServerResponse, options: CallerOptions): 
       const closing = options.isDraining() ? ['connection', 'close'] : [];
       response.writeHead(200, [...headers, ...options.headers, ...closing]);
     },
-    write: (bytes) => response.write(bytes),
+    // Written after its end a response raises an error that nobody could answer.
+    write: (bytes) => response.writableEnded || response.write(bytes),
     end: () => void response.end(),
     onDrain(next) {
       drained = next;
     },
+    onClosed(closed) {
+      if (response.destroyed) closed();
+      else closers.push(closed);
+    },
+    destroy: () => void response.destroy(),
   };
 }

@@ -1,12 +1,16 @@
 /** What belongs to one HTTP request from its first byte to its log line. */
 import {randomUUID} from 'node:crypto';
-import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {IncomingHttpHeaders, IncomingMessage, ServerResponse} from 'node:http';
 import type {CallRecord} from '../engine/call.ts';
 import {newRecord} from '../engine/call.ts';
 
 export type RequestContext = {
   readonly requestId: string;
   readonly traceparent: string;
+  /** What a caller says with a trace of his own. */
+  readonly tracestate: string | undefined;
+  /** Without its query. */
+  readonly path: string;
   readonly startedAt: number;
   readonly record: CallRecord;
   route: string;
@@ -22,15 +26,18 @@ const validTraceparent = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-
 const hex = (): string => randomUUID().replaceAll('-', '');
 
 /** Taken from the caller where it is well-formed, else made; not sampled, since nobody here records it. */
-const readTraceparent = (value: string | undefined): string =>
-  value !== undefined && validTraceparent.test(value) ? value : `00-${hex()}-${hex().slice(0, 16)}-00`;
+function readTrace({traceparent, tracestate}: IncomingHttpHeaders): Pick<RequestContext, 'traceparent' | 'tracestate'> {
+  if (typeof traceparent !== 'string' || !validTraceparent.test(traceparent))
+    return {traceparent: `00-${hex()}-${hex().slice(0, 16)}-00`, tracestate: undefined};
+  return {traceparent, tracestate: typeof tracestate === 'string' ? tracestate : undefined};
+}
 
-export function createContext(request: IncomingMessage, now: number): RequestContext {
-  const given = request.headers['x-request-id'];
-  const traceparent = request.headers['traceparent'];
+export function createContext({headers, url = ''}: IncomingMessage, now: number): RequestContext {
+  const given = headers['x-request-id'];
   return {
     requestId: typeof given === 'string' && safeRequestId.test(given) ? given : randomUUID(),
-    traceparent: readTraceparent(typeof traceparent === 'string' ? traceparent : undefined),
+    ...readTrace(headers),
+    path: url.split('?', 1)[0] ?? '',
     startedAt: now,
     record: newRecord(),
     route: '',

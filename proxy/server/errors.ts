@@ -1,30 +1,35 @@
 /** The one place where an error becomes a status. */
-import type {ErrorRequestHandler, Response} from 'express';
-import {RequestError, errorBody} from '../wire/errors.ts';
+import type {ErrorRequestHandler} from 'express';
+import type {ServerResponse} from 'node:http';
+import {RequestError, errorBody, type ErrorCode} from '../wire/errors.ts';
 import type {Log} from '../telemetry/log.ts';
 import {contextOf} from './context.ts';
+import {sendJson} from './send.ts';
 
-const toRequestError = (error: unknown): RequestError =>
-  error instanceof RequestError
-    ? error
-    : new RequestError('internal_error', 'ModelRoute failed; its log has the cause under the request id.', {
-        cause: error,
-      });
+function toRequestError(error: unknown): RequestError {
+  if (error instanceof RequestError) return error;
+  if (error instanceof URIError)
+    // Express decodes the parts of a path
+    return new RequestError('unknown_path', 'The path is not percent-encoded UTF-8.', {cause: error});
+  return new RequestError('internal_error', 'ModelRoute failed; its log has the cause under the request id.', {
+    cause: error,
+  });
+}
 
-export function sendError(response: Response, error: RequestError): void {
-  const context = contextOf(response);
-  context.record.errorCode ??= error.code;
-  const {backend, attempts} = context.record;
-  const body = JSON.stringify(errorBody(error));
-  response.writeHead(error.status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-    'x-request-id': context.requestId,
-    ...(context.route === '' ? {} : {'x-modelroute-route': context.route, 'x-modelroute-attempts': String(attempts)}),
+function sendError(response: ServerResponse, error: RequestError): void {
+  const {record, route} = contextOf(response);
+  const {backend, attempts} = record;
+  const headers = {
+    ...(route === '' ? {} : {'x-modelroute-route': route, 'x-modelroute-attempts': String(attempts)}),
     ...(backend === undefined ? {} : {'x-modelroute-backend': backend}),
     ...error.headers,
-  });
-  response.end(body);
+  };
+  sendJson(response, {status: error.status, value: errorBody(error), headers});
+}
+
+/** The server itself has refused what remained of a request, below Express; this is for its log line. */
+export function noteRefusal(response: ServerResponse, code: ErrorCode): void {
+  contextOf(response).record.errorCode = code;
 }
 
 /** Express' error handler, last of the stack. */
@@ -32,9 +37,15 @@ export const handleErrors =
   (log: Log): ErrorRequestHandler =>
   (thrown: unknown, _request, response, _next) => {
     const error = toRequestError(thrown);
+    const {record, requestId} = contextOf(response);
+    record.errorCode ??= error.code;
     if (error.code === 'internal_error')
-      log.error('request failed', {requestId: contextOf(response).requestId, error: String((thrown as Error).stack)});
+      log.error('request failed', {
+        requestId,
+        error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
+      });
     if (response.destroyed) return;
-    if (response.headersSent) response.destroy();
+    if (response.headersSent)
+      response.destroy(); // an answer that has begun must not look whole
     else sendError(response, error);
   };

@@ -59,19 +59,17 @@ function createCall(
   context: RequestContext,
 ): Call {
   const own = ['x-request-id', context.requestId];
-  const given = requestHeaders(request.rawHeaders).filter(
-    (_, index, all) => all[index - (index % 2)] !== 'content-type',
-  );
   const call: Call = {
     request: inference,
     headers: [
-      ...given,
+      ...requestHeaders(request.rawHeaders, request.headers.connection),
       'content-type',
       'application/json',
       'accept-encoding',
       'identity',
       'traceparent',
       context.traceparent,
+      ...(context.tracestate === undefined ? [] : ['tracestate', context.tracestate]),
       ...own,
     ],
     caller: createCaller(response, {
@@ -138,7 +136,7 @@ export const inference =
       await carry(api, deps, request, response);
     } catch (error) {
       if (!(error instanceof CallerGoneError)) throw error;
-      contextOf(response).record.errorCode = 'caller_gone';
+      contextOf(response).record.errorCode ??= 'caller_gone';
       response.destroy();
     }
   };

@@ -11,12 +11,15 @@ export type ListenOptions = {
   maxHeaderBytes: number;
   /** From the first byte of a request to its last. */
   requestTimeoutMs: number;
-  refused: (code: ErrorCode) => void;
+  /** `response`: of the request whose remainder was refused, if its head had been good. */
+  refused: (code: ErrorCode, response: ServerResponse | undefined) => void;
 };
 
 export type Listener = {
   readonly port: number;
   setMaxConnections(count: number | undefined): void;
+  /** From now on every answer that has not begun says `connection: close`, and is the last on its connection. */
+  closeAfterAnswers(): void;
   /** No new connections; idle ones close. Resolves when the last one has. */
   stop(): Promise<void>;
   closeAll(): void;
@@ -46,12 +49,31 @@ function refuse(socket: Duplex, code: ErrorCode): void {
   socket.end(head + body);
 }
 
-/** Answers that have begun, by their socket: into those no other bytes may be written. */
-function trackAnswers(server: Server): WeakMap<Duplex, ServerResponse> {
-  const answers = new WeakMap<Duplex, ServerResponse>();
-  server.prependListener('request', (request, response) => void answers.set(request.socket, response));
-  return answers;
+type Answers = {
+  /** Those that have not ended, by the order of their requests. */
+  runningOn(socket: Duplex): ServerResponse[];
+  closeAfter(): void;
+};
+
+function trackAnswers(server: Server): Answers {
+  const running = new Set<ServerResponse>();
+  let closing = false;
+  server.prependListener('request', (_, response) => {
+    running.add(response);
+    response.once('close', () => running.delete(response));
+    if (closing) response.shouldKeepAlive = false;
+  });
+  return {
+    runningOn: (socket) => [...running].filter(({req}) => req.socket === socket),
+    closeAfter() {
+      closing = true;
+      for (const response of running) response.shouldKeepAlive = false;
+    },
+  };
 }
+
+/** Of callers that come at once: Node's own 511 makes the rest of a burst wait a second for the next try of their kernel. */
+const backlog = 4_096;
 
 /** Rejects with the system's error, EADDRINUSE among them. */
 export function listen(app: RequestListener, options: ListenOptions): Promise<Listener> {
@@ -62,6 +84,7 @@ export function listen(app: RequestListener, options: ListenOptions): Promise<Li
     connectionsCheckingInterval: Math.min(5_000, Math.ceil(options.requestTimeoutMs / 4)),
     keepAliveTimeout: 75_000, // longer than load balancers keep theirs
     insecureHTTPParser: false,
+    requireHostHeader: false, // the app refuses it, with an error to read
   });
   const answers = trackAnswers(server);
   server.on('request', app);
@@ -69,27 +92,32 @@ export function listen(app: RequestListener, options: ListenOptions): Promise<Li
     deferContinue(request);
     server.emit('request', request, response);
   });
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response)); // RFC 9110, 10.1.1: may be ignored
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    const answer = answers.get(socket);
-    const begun = answer !== undefined && answer.headersSent && !answer.writableFinished;
-    if (error.code === 'ECONNRESET' || !socket.writable || begun) {
+    const [running, ...behind] = answers.runningOn(socket);
+    // Bytes written now would stand inside an answer that has begun, or be taken for that to a request that is already whole.
+    const isTaken = running !== undefined && (running.headersSent || running.req.complete || behind.length > 0);
+    const isGone = error.code === 'ECONNRESET' || (running !== undefined && error.code === 'HPE_INVALID_EOF_STATE');
+    if (isGone || !socket.writable || isTaken) {
       socket.destroy();
       return;
     }
     const code = codeOf(error);
-    options.refused(code);
+    options.refused(code, running);
     refuse(socket, code);
   });
 
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(options.port, options.host, () => {
+    server.listen({port: options.port, host: options.host, backlog}, () => {
       server.off('error', reject);
+      server.on('error', () => {}); // a connection that could not be accepted (EMFILE): lost for its caller, not the end of all others
       resolve({
         port: (server.address() as AddressInfo).port,
         setMaxConnections(count) {
           server.maxConnections = count ?? Infinity;
         },
+        closeAfterAnswers: () => answers.closeAfter(),
         stop: () =>
           new Promise((stopped) => {
             // Connections whose last answer is still on its way become idle later than close() looks.

@@ -17,11 +17,15 @@ export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
 const {combine, timestamp, json, printf, colorize} = winston.format;
 
+/** What a caller sent must not steer the terminal of whoever reads: only printable ASCII passes bare, control codes of Latin-1 never. */
 const show = (value: unknown): string =>
-  typeof value === 'string' && !/[\s"=]/.test(value) ? value : JSON.stringify(value);
+  typeof value === 'string' && /^[!#-<>-~]+$/.test(value)
+    ? value
+    : (JSON.stringify(value) ?? '').replace(/[\x7f-\x9f]/g, (control) => `\\u00${control.charCodeAt(0).toString(16)}`);
 
 const readable = printf(({timestamp: at, level, message, ...fields}) => {
-  const shown = Object.entries(fields).map(([name, value]) => ` ${name}=${show(value)}`);
+  const known = Object.entries(fields).filter(([, value]) => value !== undefined);
+  const shown = known.map(([name, value]) => ` ${name}=${show(value)}`);
   return `${String(at).slice(11, 23)} ${level} ${String(message)}${shown.join('')}`;
 });
 

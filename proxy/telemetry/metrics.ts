@@ -10,6 +10,7 @@ export type RequestObservation = {
   /** '' for none. */
   errorCode: string;
   seconds: number;
+  attempts: number;
   backend: string;
   firstTokenSeconds: number | undefined;
   tokens: {prompt: number; completion: number; estimated: boolean} | undefined;
@@ -32,7 +33,8 @@ export type GaugeSources = {
 
 export type Metrics = {
   observe(request: RequestObservation): void;
-  attempted(route: string, backend: string, outcome: string): void;
+  /** Bytes that were no request. */
+  refused(errorCode: string): void;
   configRejected(): void;
   /** Writes all of it, in Prometheus' text format. */
   serve(request: IncomingMessage, response: ServerResponse): void;
@@ -42,23 +44,27 @@ const secondsBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 const breakerStates = {Closed: 0, HalfOpen: 1, Open: 2};
 
 export function createMetrics(sources: GaugeSources): Metrics {
-  const exporter = new PrometheusExporter({preventServerStart: true});
+  const exporter = new PrometheusExporter({preventServerStart: true, withoutScopeInfo: true, withoutTargetInfo: true});
   const aggregation = {type: AggregationType.EXPLICIT_BUCKET_HISTOGRAM, options: {boundaries: secondsBuckets}} as const;
   const provider = new MeterProvider({readers: [exporter], views: [{instrumentUnit: 's', aggregation}]});
   const meter = provider.getMeter('modelroute');
 
-  const duration = meter.createHistogram('modelroute.request.duration', {
-    unit: 's',
-    description: 'From the request’s arrival to the end of its answer.',
+  const requests = meter.createCounter('modelroute.requests', {description: 'Requests that have ended, by status.'});
+  const errors = meter.createCounter('modelroute.errors', {
+    description: 'Requests without a whole answer, by error code; docs/errors.md has the codes.',
   });
-  const firstToken = meter.createHistogram('modelroute.time_to_first_token', {
+  const duration = meter.createHistogram('modelroute.request.duration.seconds', {
     unit: 's',
-    description: 'From the request’s arrival to the first content of a streamed answer.',
+    description: 'From the arrival of a request to the end of its answer.',
+  });
+  const firstToken = meter.createHistogram('modelroute.time_to_first_token.seconds', {
+    unit: 's',
+    description: 'From the arrival of a request to the first content of its streamed answer.',
   });
   const tokens = meter.createCounter('modelroute.tokens', {
     description: 'Tokens, as the backend reported them or as estimated.',
   });
-  const attempts = meter.createCounter('modelroute.attempts', {description: 'Attempts at backends, by outcome.'});
+  const attempts = meter.createCounter('modelroute.attempts', {description: 'Attempts at backends.'});
   const malformed = meter.createCounter('modelroute.malformed_events', {
     description: 'Stream events that were not JSON, kept from callers.',
   });
@@ -71,7 +77,10 @@ export function createMetrics(sources: GaugeSources): Metrics {
     .createObservableGauge('modelroute.requests.in_flight', {description: 'Requests that run now.'})
     .addCallback((result) => result.observe(sources.requestsInFlight()));
   meter
-    .createObservableGauge('modelroute.buffered', {unit: 'By', description: 'Bodies and unfinished answers in memory.'})
+    .createObservableGauge('modelroute.buffered.bytes', {
+      unit: 'By',
+      description: 'Bodies and unfinished answers in memory.',
+    })
     .addCallback((result) => result.observe(sources.bufferedBytes()));
   const inFlight = meter.createObservableGauge('modelroute.backend.in_flight', {description: 'Attempts that run now.'});
   const breaker = meter.createObservableGauge('modelroute.backend.breaker_state', {
@@ -91,16 +100,19 @@ export function createMetrics(sources: GaugeSources): Metrics {
   );
 
   return {
-    observe({route, api, status, errorCode, seconds, backend, firstTokenSeconds, tokens: used, malformedEvents}) {
-      duration.record(seconds, {route, api, status, error_code: errorCode});
+    observe({route, api, status, errorCode, seconds, backend, firstTokenSeconds, tokens: used, ...counts}) {
+      requests.add(1, {route, api, status});
+      duration.record(seconds, {route, api});
+      if (errorCode !== '') errors.add(1, {route, code: errorCode});
+      if (counts.attempts > 0) attempts.add(counts.attempts, {route});
       if (firstTokenSeconds !== undefined) firstToken.record(firstTokenSeconds, {route, backend});
       if (used !== undefined) {
         tokens.add(used.prompt, {route, backend, type: 'prompt', estimated: used.estimated});
         tokens.add(used.completion, {route, backend, type: 'completion', estimated: used.estimated});
       }
-      if (malformedEvents > 0) malformed.add(malformedEvents, {route, backend});
+      if (counts.malformedEvents > 0) malformed.add(counts.malformedEvents, {route, backend});
     },
-    attempted: (route, backend, outcome) => attempts.add(1, {route, backend, outcome}),
+    refused: (code) => errors.add(1, {route: '', code}),
     configRejected: () => rejected.add(1),
     serve: (request, response) => exporter.getMetricsRequestHandler(request, response),
   };

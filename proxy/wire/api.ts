@@ -3,7 +3,8 @@
  * content and commits, what is progress and restarts timers, when it has ended, what it used, and how an error looks inside it.
  */
 import type {ErrorBody} from './errors.ts';
-import type {Member} from './json-scan.ts';
+import type {MemberNames} from './json-members.ts';
+import type {Span} from './json-scan.ts';
 import type {SseEvent} from './sse.ts';
 
 /** Tokens. `estimated`: no backend reported it, so ModelRoute counted. */
@@ -36,17 +37,17 @@ export type StreamReader = {
   /** Nothing will follow (`[DONE]`). */
   ended(): boolean;
   usage(): Usage | undefined;
-  /** Pieces of content so far, one token each with most backends: what usage is estimated from. */
+  /** Tokens so far, as far as can be told without a tokenizer: what usage is estimated from. */
   contentEvents(): number;
 };
 
-/** `problem`: why a 200 is no answer. */
-export type AnswerReading = {usage?: Usage; error?: UpstreamError; problem?: string};
+/** `problem`: why a 200 is no answer. `contentLength`: without usage, what it is estimated from, in characters. */
+export type AnswerReading = {usage?: Usage; error?: UpstreamError; problem?: string; contentLength?: number};
 
 export type RequestFields = {
   bytes: Uint8Array;
-  /** Top-level members, each key once. */
-  members: ReadonlyMap<string, Member>;
+  /** Where the API's `fields` stand, those that are there. */
+  members: ReadonlyMap<string, Span>;
 };
 
 export type WireApi = {
@@ -57,6 +58,8 @@ export type WireApi = {
   /** The `api` of backends that speak it. */
   spokenBy: readonly ('OpenAI' | 'Anthropic')[];
   streams: boolean;
+  /** Top-level members of a request that are read here, `model` among them. One that stands twice is refused: parsers disagree. */
+  fields: MemberNames;
   /** Usage is asked of a backend with `stream_options.include_usage`. */
   hasStreamOptions: boolean;
   /** Choices that have to finish before the answer is whole. */

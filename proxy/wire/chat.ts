@@ -1,37 +1,71 @@
 /** POST /v1/chat/completions: https://platform.openai.com/docs/api-reference/chat */
 import type {WireApi} from './api.ts';
+import {memberNames} from './json-members.ts';
 import {
   createChoicesReader,
   isObject,
-  isText,
+  openAiFields,
   openAiStream,
   readCount,
-  readListAnswer,
+  createAnswerReader,
+  textLength,
   type JsonObject,
 } from './openai.ts';
 
-const textFields = ['content', 'reasoning_content', 'reasoning', 'refusal'];
-
-const callHasContent = (call: unknown): boolean =>
-  isObject(call) && (isText(call['name']) || isText(call['arguments']));
-
-function choiceHasContent(choice: JsonObject): boolean {
-  const delta = choice['delta'];
-  if (!isObject(delta)) return false;
-  if (textFields.some((field) => isText(delta[field]))) return true;
-  if (isObject(delta['audio']) || callHasContent(delta['function_call'])) return true;
-  const calls = delta['tool_calls'];
-  return Array.isArray(calls) && calls.some((call) => isObject(call) && callHasContent(call['function']));
+/** A function, or a custom tool. */
+function callLength(call: unknown): number {
+  if (!isObject(call)) return 0;
+  const {name, arguments: text, input} = call;
+  return textLength(name) + textLength(text) + textLength(input);
 }
+
+function toolCallsLength(calls: unknown): number {
+  if (!Array.isArray(calls)) return 0;
+  let length = 0;
+  for (const call of calls) if (isObject(call)) length += callLength(call['function']) + callLength(call['custom']);
+  return length;
+}
+
+/** Of a message, or of a piece of one. */
+function messageLength({
+  content,
+  reasoning_content,
+  reasoning,
+  refusal,
+  audio,
+  function_call,
+  tool_calls,
+}: JsonObject): number {
+  const text = Array.isArray(content) ? partsLength(content) : textLength(content);
+  const thought = textLength(reasoning_content) || textLength(reasoning); // some servers send one text under both names
+  const heard = isObject(audio) ? textLength(audio['transcript']) || textLength(audio['data']) : 0;
+  return text + thought + textLength(refusal) + heard + callLength(function_call) + toolCallsLength(tool_calls);
+}
+
+/** Mistral's reasoning models answer in parts: `{type: 'text', text}`, `{type: 'thinking', thinking: [{type: 'text', text}]}`. */
+function partsLength(parts: readonly unknown[]): number {
+  let length = 0;
+  for (const part of parts) {
+    if (!isObject(part)) continue;
+    length += textLength(part['text']);
+    const {thinking} = part;
+    length += Array.isArray(thinking) ? partsLength(thinking) : textLength(thinking);
+  }
+  return length;
+}
+
+const pieceLength = ({delta}: JsonObject): number => (isObject(delta) ? messageLength(delta) : 0);
+const wholeLength = ({message}: JsonObject): number => (isObject(message) ? messageLength(message) : 0);
 
 export const chat: WireApi = {
   name: 'chat',
   path: '/chat/completions',
   spokenBy: ['OpenAI'],
   streams: true,
+  fields: memberNames(...openAiFields, 'n', 'messages'),
   hasStreamOptions: true,
   choicesAsked: (request) => readCount(request, 'n'),
-  createStreamReader: (choices) => createChoicesReader(choices, choiceHasContent),
-  readAnswer: (body) => readListAnswer(body, 'choices'),
+  createStreamReader: (choices) => createChoicesReader(choices, pieceLength),
+  readAnswer: createAnswerReader('choices', wholeLength),
   ...openAiStream,
 };

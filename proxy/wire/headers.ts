@@ -1,21 +1,18 @@
 /** Which headers pass, in each direction. Names are lower-case; lists are flat: name, value, name, value. */
 
 /** What a model server may need to know of a caller. Everything else stays here, credentials first of all. */
-const forwarded = new Set([
-  'accept',
-  'content-type',
-  'idempotency-key',
-  'openai-beta',
-  'anthropic-beta',
-  'anthropic-version',
-  'tracestate',
-]);
+const forwarded = new Set(['accept', 'idempotency-key', 'openai-beta', 'anthropic-beta', 'anthropic-version']);
 
-export function requestHeaders(rawHeaders: readonly string[]): string[] {
+/** Names that a `connection` header makes hop-by-hop: RFC 9110, 7.6.1. */
+const namesIn = (connection: string): string[] => connection.toLowerCase().split(/\s*,\s*/);
+
+/** `connection`: of the same request. */
+export function requestHeaders(rawHeaders: readonly string[], connection: string | undefined): string[] {
+  const hopByHop = connection === undefined ? [] : namesIn(connection);
   const headers: string[] = [];
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] ?? '').toLowerCase();
-    if (forwarded.has(name)) headers.push(name, rawHeaders[index + 1] ?? '');
+    if (forwarded.has(name) && !hopByHop.includes(name)) headers.push(name, rawHeaders[index + 1] ?? '');
   }
   return headers;
 }
@@ -41,7 +38,7 @@ export const firstValue = (headers: ReplyHeaders, name: string): string | undefi
 
 /** A backend's answer headers that go on to the caller. */
 export function answerHeaders(headers: ReplyHeaders): string[] {
-  const connection = (firstValue(headers, 'connection') ?? '').toLowerCase().split(/\s*,\s*/);
+  const connection = namesIn([headers['connection'] ?? []].flat().join(','));
   const passed: string[] = [];
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || !passes(name, connection)) continue;

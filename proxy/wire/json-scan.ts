@@ -1,16 +1,11 @@
 /**
- * Finds the members of a JSON object or array in its bytes, without building values: a prompt of a megabyte costs tens of
- * microseconds, where `JSON.parse` would stop every stream of the process for milliseconds. Structure, numbers and literals are
- * checked (RFC 8259); the inside of strings is not, that is the reader's business.
+ * Finds where values of a JSON document end in its bytes, without building them: a prompt of a megabyte costs tens of microseconds,
+ * where `JSON.parse` would stop every stream of the process for milliseconds. Structure, numbers and literals are checked (RFC
+ * 8259); the inside of strings is not, that is the reader's business. What is in a document: json-members.
  */
 
 /** `[start, end)` in the scanned bytes. */
 export type Span = {start: number; end: number};
-
-/** One member: for an object with its key (escapes decoded), for an array with key `''`. */
-export type Member = {key: string; value: Span};
-
-export type JsonScan = {type: 'object' | 'array'; members: Member[]};
 
 /** `at`: byte offset of the fault. */
 export class JsonSyntaxError extends Error {
@@ -22,13 +17,14 @@ export class JsonSyntaxError extends Error {
   }
 }
 
-const quote = 0x22;
-const backslash = 0x5c;
+export const quote = 0x22;
+export const backslash = 0x5c;
 const comma = 0x2c;
 const colon = 0x3a;
-const openBrace = 0x7b;
-const closeBrace = 0x7d;
-const openBracket = 0x5b;
+export const openBrace = 0x7b;
+export const closeBrace = 0x7d;
+export const openBracket = 0x5b;
+export const closeBracket = 0x5d;
 
 /** Deeper documents are refused: they break the parsers of model servers. */
 export const maxJsonDepth = 500;
@@ -37,31 +33,37 @@ const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 const literals: Record<number, Uint8Array> = {0x74: encode('true'), 0x66: encode('false'), 0x6e: encode('null')};
 
-function skipSpace(bytes: Uint8Array, from: number): number {
+const isSpace = (byte: number | undefined): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+
+export function skipSpace(bytes: Uint8Array, from: number): number {
   let at = from;
-  for (;;) {
-    const byte = bytes[at];
-    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return at;
-    at += 1;
-  }
+  while (isSpace(bytes[at])) at += 1;
+  return at;
 }
 
-/** From the opening quote to behind the closing one. */
+/** A loop finds what is near faster than a call of indexOf does: keys, roles, and in text with many quotes the next one. */
+const near = 32;
+
+function nearQuote(bytes: Uint8Array, from: number): number {
+  const end = Math.min(from + near, bytes.length);
+  let at = from;
+  while (at < end && bytes[at] !== quote) at += 1;
+  return at < end ? at : -1;
+}
+
+/** From the opening quote to behind the closing one, which is the first with an even number of backslashes before it. */
 function skipString(bytes: Uint8Array, from: number): number {
   let at = from + 1;
-  const nearEnd = Math.min(at + 48, bytes.length); // short strings: a loop is cheaper than a call of indexOf
-  while (at < nearEnd) {
-    const byte = bytes[at];
-    if (byte === quote) return at + 1;
-    at += byte === backslash ? 2 : 1;
-  }
+  let found = nearQuote(bytes, at);
   for (;;) {
-    const found = bytes.indexOf(quote, at);
+    if (found === -1) found = bytes.indexOf(quote, at);
     if (found === -1) throw new JsonSyntaxError('a string has no end', from);
     let slashes = found - 1;
-    while (slashes >= at && bytes[slashes] === backslash) slashes -= 1;
+    while (bytes[slashes] === backslash) slashes -= 1; // stops at the last quote at the latest
+    const isDense = found - at < near;
     at = found + 1;
     if ((found - 1 - slashes) % 2 === 0) return at;
+    found = isDense ? nearQuote(bytes, at) : -1;
   }
 }
 
@@ -101,26 +103,14 @@ function skipScalar(bytes: Uint8Array, from: number): number {
   return from + literal.length;
 }
 
-const keyDecoder = new TextDecoder();
-
-function readKey(bytes: Uint8Array, start: number, end: number): string {
-  const text = keyDecoder.decode(bytes.subarray(start, end));
-  if (!text.includes('\\')) return text.slice(1, -1);
-  try {
-    return String(JSON.parse(text));
-  } catch {
-    throw new JsonSyntaxError('a key is malformed', start);
-  }
-}
-
 /** Behind a key's colon, at its value. */
-function skipColon(bytes: Uint8Array, from: number): number {
+export function skipColon(bytes: Uint8Array, from: number): number {
   const at = skipSpace(bytes, from);
   if (bytes[at] !== colon) throw new JsonSyntaxError('":" was expected', at);
   return skipSpace(bytes, at + 1);
 }
 
-function keyEnd(bytes: Uint8Array, at: number): number {
+export function skipKey(bytes: Uint8Array, at: number): number {
   if (bytes[at] !== quote) throw new JsonSyntaxError('a key in double quotes was expected', at);
   return skipString(bytes, at);
 }
@@ -131,8 +121,10 @@ function openContainer(bytes: Uint8Array, from: number, stack: number[]): number
   const at = skipSpace(bytes, from + 1);
   if (bytes[at] === closing) return at + 1;
   stack.push(closing);
-  return closing === closeBrace ? skipColon(bytes, keyEnd(bytes, at)) : at;
+  return closing === closeBrace ? skipColon(bytes, skipKey(bytes, at)) : at;
 }
+
+const missingComma = (at: number): JsonSyntaxError => new JsonSyntaxError('"," or a closing bracket was expected', at);
 
 /** Behind a value: closes what closes here; with containers left open, at the next value. */
 function closeContainers(bytes: Uint8Array, from: number, stack: number[]): number {
@@ -142,17 +134,17 @@ function closeContainers(bytes: Uint8Array, from: number, stack: number[]): numb
     const closing = stack[stack.length - 1];
     if (bytes[at] === comma) {
       at = skipSpace(bytes, at + 1);
-      return closing === closeBrace ? skipColon(bytes, keyEnd(bytes, at)) : at;
+      return closing === closeBrace ? skipColon(bytes, skipKey(bytes, at)) : at;
     }
-    if (bytes[at] !== closing) throw new JsonSyntaxError('"," or a closing bracket was expected', at);
+    if (bytes[at] !== closing) throw missingComma(at);
     stack.pop();
     at += 1;
   }
   return at;
 }
 
-/** Behind the value that starts at `from`, which may be a container of any depth: a loop with its own stack, never recursion. */
-function skipValue(bytes: Uint8Array, from: number): number {
+/** Behind the object or array that starts at `from`, however deep: a loop with its own stack, never recursion. */
+function skipContainer(bytes: Uint8Array, from: number): number {
   const stack: number[] = [];
   let at = from;
   do {
@@ -168,44 +160,16 @@ function skipValue(bytes: Uint8Array, from: number): number {
   return at;
 }
 
-function readMember(bytes: Uint8Array, from: number, isObject: boolean): Member {
-  if (!isObject) return {key: '', value: {start: from, end: skipValue(bytes, from)}};
-  const end = keyEnd(bytes, from);
-  const start = skipColon(bytes, end);
-  return {key: readKey(bytes, from, end), value: {start, end: skipValue(bytes, start)}};
+/** Behind the value that starts at `from`, which is a member or an item: one level is open around it. */
+export function skipValue(bytes: Uint8Array, from: number): number {
+  const byte = bytes[from];
+  return byte === openBrace || byte === openBracket ? skipContainer(bytes, from) : skipScalar(bytes, from);
 }
 
-/** `bytes` hold one object or array and nothing else but white space. Throws {@link JsonSyntaxError}. */
-export function scanJson(bytes: Uint8Array): JsonScan {
-  const start = skipSpace(bytes, 0);
-  const opening = bytes[start];
-  if (opening !== openBrace && opening !== openBracket) throw new JsonSyntaxError('an object was expected', start);
-  const isObject = opening === openBrace;
-  const members: Member[] = [];
-  let at = skipSpace(bytes, start + 1);
-  let byte = bytes[at];
-  while (byte !== opening + 2) {
-    if (members.length > 0) {
-      if (byte !== comma) throw new JsonSyntaxError('"," or a closing bracket was expected', at);
-      at = skipSpace(bytes, at + 1);
-    }
-    const member = readMember(bytes, at, isObject);
-    members.push(member);
-    at = skipSpace(bytes, member.value.end);
-    byte = bytes[at];
-  }
-  const rest = skipSpace(bytes, at + 1);
-  if (rest < bytes.length) throw new JsonSyntaxError('something stands behind the end of the document', rest);
-  return {type: isObject ? 'object' : 'array', members};
-}
-
-const valueDecoder = new TextDecoder();
-
-/** The value at a span, parsed. For small values only. Throws {@link JsonSyntaxError}. */
-export function parseSpan(bytes: Uint8Array, span: Span): unknown {
-  try {
-    return JSON.parse(valueDecoder.decode(bytes.subarray(span.start, span.end)));
-  } catch {
-    throw new JsonSyntaxError('a value is malformed', span.start);
-  }
+/** Behind the comma that follows a value, at what comes next; -1: it was the last one, and `closing` stands there. */
+export function nextIn(bytes: Uint8Array, valueEnd: number, closing: number): number {
+  const at = skipSpace(bytes, valueEnd);
+  if (bytes[at] === comma) return skipSpace(bytes, at + 1);
+  if (bytes[at] !== closing) throw missingComma(at);
+  return -1;
 }

@@ -1,34 +1,35 @@
 /** What two requests of one conversation have in common, for the PrefixHash strategy. */
 import type {RequestFields} from './api.ts';
-import {parseSpan, scanJson, type Span} from './json-scan.ts';
+import {findMembers, isArrayAt, isObjectAt, isStringAt, itemsOf, memberNames, parseSpan} from './json-members.ts';
+import type {Span} from './json-scan.ts';
 
-const openBracket = 0x5b;
-const quote = 0x22;
+const role = memberNames('role');
 
-/** End of the first user message in `messages`: what follows changes from turn to turn. */
-function endOfFirstUserMessage(bytes: Uint8Array, messages: Span): number {
-  const list = bytes.subarray(messages.start, messages.end);
-  for (const {value} of scanJson(list).members) {
-    if (list[value.start] !== 0x7b) continue;
-    const role = scanJson(list.subarray(value.start, value.end)).members.find(({key}) => key === 'role');
-    if (role === undefined) continue;
-    const at = {start: value.start + role.value.start, end: value.start + role.value.end};
-    if (parseSpan(list, at) === 'user') return messages.start + value.end;
+function isOfUser(bytes: Uint8Array, message: Span): boolean {
+  if (!isObjectAt(bytes, message)) return false;
+  const inside = bytes.subarray(message.start, message.end);
+  const span = findMembers(inside, role).spans.get('role');
+  return span !== undefined && isStringAt(inside, span) && parseSpan(inside, span) === 'user';
+}
+
+/** Up to the end of the first user message: what follows changes from turn to turn. */
+function throughFirstUser(bytes: Uint8Array, messages: Span): Span {
+  for (const message of itemsOf(bytes, messages)) {
+    if (isOfUser(bytes, message)) return {start: messages.start, end: message.end};
   }
-  return messages.end;
+  return messages;
+}
+
+function prefixSpan({bytes, members}: RequestFields): Span {
+  const key = members.get('prompt_cache_key');
+  if (key !== undefined && isStringAt(bytes, key) && key.end - key.start > 2) return key; // "" names no conversation
+  const messages = members.get('messages');
+  if (messages !== undefined && isArrayAt(bytes, messages)) return throughFirstUser(bytes, messages);
+  return members.get('prompt') ?? members.get('input') ?? {start: 0, end: 0};
 }
 
 /** The bytes to hash: `prompt_cache_key` if sent, else the prompt through the first user message. */
-export function cachePrefix({bytes, members}: RequestFields): Uint8Array {
-  const valueOf = (key: string, firstByte?: number): Span | undefined => {
-    const span = members.get(key)?.value;
-    return span === undefined || (firstByte !== undefined && bytes[span.start] !== firstByte) ? undefined : span;
-  };
-  const messages = valueOf('messages', openBracket);
-  const throughUser = messages && {start: messages.start, end: endOfFirstUserMessage(bytes, messages)};
-  const {start, end} = valueOf('prompt_cache_key', quote) ??
-    throughUser ??
-    valueOf('prompt') ??
-    valueOf('input') ?? {start: 0, end: 0};
-  return bytes.subarray(start, end);
+export function cachePrefix(fields: RequestFields): Uint8Array {
+  const {start, end} = prefixSpan(fields);
+  return fields.bytes.subarray(start, end);
 }

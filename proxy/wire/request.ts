@@ -1,14 +1,15 @@
 /** A caller's JSON body, read only as far as routing needs it, and written again with what the picked backend needs. */
 import type {RequestFields, WireApi} from './api.ts';
 import {RequestError} from './errors.ts';
-import {JsonSyntaxError, parseSpan, scanJson, type JsonScan, type Member, type Span} from './json-scan.ts';
+import {findMembers, isObjectAt, isStringAt, memberNames, parseSpan, type Members} from './json-members.ts';
+import {JsonSyntaxError, openBrace, skipSpace, type Span} from './json-scan.ts';
 
 export type InferenceRequest = {
   api: WireApi;
   fields: RequestFields;
   model: string;
   streamed: boolean;
-  /** The caller asked for usage in his stream, so it is his to see. */
+  /** The caller asked for usage in his stream, so it is his to see; or in words that only the backend can judge. */
   wantsUsage: boolean;
   /** Choices that have to finish. */
   choices: number;
@@ -17,72 +18,76 @@ export type InferenceRequest = {
 /** What one backend gets otherwise than the caller wrote it. */
 export type BodyChanges = {model: string | undefined; askForUsage: boolean};
 
-/** Fields that we read: where one of them stands twice, parsers disagree on which counts, so neither is sent. */
-const readFields = ['model', 'stream', 'stream_options', 'n', 'prompt', 'prompt_cache_key', 'messages'];
+function readMembers(bytes: Uint8Array, api: WireApi): RequestFields['members'] {
+  if (bytes[skipSpace(bytes, 0)] !== openBrace)
+    throw new RequestError('invalid_json', 'The body must be a JSON object.');
+  const {spans, repeated} = scan(() => findMembers(bytes, api.fields));
+  if (repeated !== undefined) throw repeatedError(repeated);
+  return spans;
+}
 
-function scanBody(body: Uint8Array): JsonScan {
+function scan<T>(read: () => T): T {
   try {
-    const scan = scanJson(body);
-    if (scan.type === 'object') return scan;
+    return read();
   } catch (error) {
     if (!(error instanceof JsonSyntaxError)) throw error;
     throw new RequestError('invalid_json', `The body is not valid JSON: ${error.message}, at byte ${error.at}.`, {
       cause: error,
     });
   }
-  throw new RequestError('invalid_json', 'The body must be a JSON object.');
 }
 
-function indexMembers(scan: JsonScan): ReadonlyMap<string, Member> {
-  const members = new Map<string, Member>();
-  for (const member of scan.members) {
-    if (members.has(member.key) && readFields.includes(member.key)) {
-      throw new RequestError('invalid_json', `The body has "${member.key}" twice; send it once.`, {param: member.key});
-    }
-    members.set(member.key, member);
-  }
-  return members;
-}
+const repeatedError = (name: string): RequestError =>
+  new RequestError('invalid_json', `The body has "${name}" twice; send it once.`, {param: name});
 
-function readValue({bytes, members}: RequestFields, key: string): unknown {
-  const member = members.get(key);
-  if (member === undefined) return undefined;
-  try {
-    return parseSpan(bytes, member.value);
-  } catch (error) {
-    throw new RequestError('invalid_json', `The body is not valid JSON: "${key}" is malformed.`, {
-      param: key,
-      cause: error,
-    });
-  }
-}
-
-function readModel(fields: RequestFields): string {
-  const member = fields.members.get('model');
-  if (member === undefined)
+function readModel({bytes, members}: RequestFields): string {
+  const span = members.get('model');
+  if (span === undefined)
     throw new RequestError('missing_model', 'The body needs a "model": the name of a model to ask.', {param: 'model'});
-  const model = fields.bytes[member.value.start] === 0x22 ? readValue(fields, 'model') : undefined;
+  const model = isStringAt(bytes, span) ? scan(() => parseSpan(bytes, span)) : undefined;
   if (typeof model !== 'string' || model === '') {
     throw new RequestError('invalid_value', '"model" must be a string that is not empty.', {param: 'model'});
   }
   return model;
 }
 
-function readStream(fields: RequestFields): boolean {
-  const member = fields.members.get('stream');
-  if (member === undefined) return false;
-  const first = fields.bytes[member.value.start];
-  if (first === 0x74) return true; // true
-  if (first === 0x66 || first === 0x6e) return false; // false, null
+const isTrueAt = (bytes: Uint8Array, {start}: Span): boolean => bytes[start] === 0x74;
+const isFalseAt = (bytes: Uint8Array, {start}: Span): boolean => bytes[start] === 0x66;
+const isNullAt = (bytes: Uint8Array, {start}: Span): boolean => bytes[start] === 0x6e;
+
+function readStream({bytes, members}: RequestFields): boolean {
+  const span = members.get('stream');
+  if (span === undefined || isFalseAt(bytes, span) || isNullAt(bytes, span)) return false;
+  if (isTrueAt(bytes, span)) return true;
   throw new RequestError('invalid_value', '"stream" must be true or false.', {param: 'stream'});
 }
 
-const asksForUsage = (options: unknown): boolean =>
-  typeof options === 'object' && options !== null && 'include_usage' in options && options.include_usage === true;
+const usageOption = memberNames('include_usage');
+
+/** Members of `stream_options`, as places in the body. */
+function readOptions(bytes: Uint8Array, options: Span): Members {
+  const {spans, repeated} = findMembers(bytes.subarray(options.start, options.end), usageOption);
+  const moved = [...spans].map(([name, {start, end}]): [string, Span] => [
+    name,
+    {start: options.start + start, end: options.start + end},
+  ]);
+  return {spans: new Map(moved), repeated};
+}
+
+/** False where usage can be asked for in the caller's stead. */
+function readWantsUsage({bytes, members}: RequestFields): boolean {
+  const options = members.get('stream_options');
+  if (options === undefined || isNullAt(bytes, options)) return false;
+  if (!isObjectAt(bytes, options)) return true;
+  const {spans, repeated} = scan(() => readOptions(bytes, options));
+  if (repeated !== undefined) throw repeatedError('stream_options.include_usage');
+  const asked = spans.get('include_usage');
+  return asked !== undefined && !isFalseAt(bytes, asked) && !isNullAt(bytes, asked);
+}
 
 /** `body`: valid UTF-8. Throws {@link RequestError}: invalid_json, missing_model, invalid_value. */
 export function readRequest(api: WireApi, body: Uint8Array): InferenceRequest {
-  const fields: RequestFields = {bytes: body, members: indexMembers(scanBody(body))};
+  const fields: RequestFields = {bytes: body, members: readMembers(body, api)};
   const model = readModel(fields);
   const streamed = api.streams && readStream(fields);
   return {
@@ -90,63 +95,90 @@ export function readRequest(api: WireApi, body: Uint8Array): InferenceRequest {
     fields,
     model,
     streamed,
-    wantsUsage: streamed && asksForUsage(readValue(fields, 'stream_options')),
-    choices: streamed ? api.choicesAsked(fields) : 1,
+    wantsUsage: streamed && api.hasStreamOptions && readWantsUsage(fields),
+    choices: streamed ? scan(() => api.choicesAsked(fields)) : 1,
   };
 }
 
-type Edit = {span: Span; text: string};
+/** `text`: ASCII, so that its length is its bytes. */
+type Edit = {start: number; end: number; text: string};
 
-/** `stream_options` with `include_usage`, as an edit; undefined where it is no object: the backend will say so. */
-function usageEdit(request: InferenceRequest): Edit | undefined {
-  const member = request.fields.members.get('stream_options');
-  if (member === undefined) {
-    const {end} = memberOf(request, 'model').value;
-    return {span: {start: end, end}, text: ',"stream_options":{"include_usage":true}'};
-  }
-  const options = readValue(request.fields, 'stream_options');
-  if (options !== null && (typeof options !== 'object' || Array.isArray(options))) return undefined;
-  return {span: member.value, text: JSON.stringify({...options, include_usage: true})};
+const nonAscii = /[\u0080-\uffff]/g;
+const escapeUnit = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/** JSON in ASCII. */
+const writeString = (text: string): string => JSON.stringify(text).replace(nonAscii, escapeUnit);
+
+function modelSpan({fields}: InferenceRequest): Span {
+  const span = fields.members.get('model');
+  if (span === undefined) throw new Error('bug: a request without model was accepted');
+  return span;
 }
 
-function memberOf(request: InferenceRequest, key: string): Member {
-  const member = request.fields.members.get(key);
-  if (member === undefined) throw new Error(`bug: a request without ${key} was accepted`);
-  return member;
+/** `include_usage`, put where it changes nothing else. */
+function usageEdit(request: InferenceRequest): Edit {
+  const {bytes, members} = request.fields;
+  const options = members.get('stream_options');
+  if (options === undefined) {
+    const {end} = modelSpan(request);
+    return {start: end, end, text: ',"stream_options":{"include_usage":true}'};
+  }
+  if (!isObjectAt(bytes, options)) return {...options, text: '{"include_usage":true}'}; // null
+  const asked = readOptions(bytes, options).spans.get('include_usage');
+  if (asked !== undefined) return {...asked, text: 'true'};
+  const inside = skipSpace(bytes, options.start + 1);
+  const isEmpty = inside === options.end - 1;
+  return {start: inside, end: inside, text: isEmpty ? '"include_usage":true' : '"include_usage":true,'};
 }
 
-const encoder = new TextEncoder();
+/** Makes room for bytes that are all written over. */
+export type Allocate = (length: number) => Uint8Array;
 
-function splice(body: Uint8Array, edits: Edit[]): Uint8Array {
-  const pieces: Uint8Array[] = [];
-  let from = 0;
-  for (const {span, text} of edits) {
-    pieces.push(body.subarray(from, span.start), encoder.encode(text));
-    from = span.end;
+const allocateZeroed: Allocate = (length) => new Uint8Array(length);
+
+/** `edits`: in the order of their places. */
+function splice(body: Uint8Array, edits: readonly Edit[], allocate: Allocate): Uint8Array {
+  let length = body.length;
+  for (const {start, end, text} of edits) length += text.length - (end - start);
+  const spliced = allocate(length);
+  let read = 0;
+  let written = 0;
+  for (const {start, end, text} of edits) {
+    written = copy(body, {start: read, end: start}, spliced, written);
+    for (let index = 0; index < text.length; index += 1) spliced[written + index] = text.charCodeAt(index);
+    written += text.length;
+    read = end;
   }
-  pieces.push(body.subarray(from));
-  const spliced = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    spliced.set(piece, at);
-    at += piece.length;
-  }
+  copy(body, {start: read, end: body.length}, spliced, written);
   return spliced;
 }
 
+/** As far as a loop is cheaper than a view of the body. */
+const fewBytes = 64;
+
+/** Returns where it ends in `to`. */
+function copy(from: Uint8Array, {start, end}: Span, to: Uint8Array, at: number): number {
+  if (end - start > fewBytes) to.set(from.subarray(start, end), at);
+  else for (let index = start; index < end; index += 1) to[at + index - start] = from[index] ?? 0;
+  return at + end - start;
+}
+
+function inOrder(one: Edit | undefined, other: Edit | undefined): readonly Edit[] {
+  if (one !== undefined && other !== undefined) return one.start <= other.start ? [one, other] : [other, one];
+  return [one, other].filter((edit) => edit !== undefined);
+}
+
 /** The body for one backend; the caller's own bytes where nothing changes. */
-export function writeBody(request: InferenceRequest, changes: BodyChanges): Uint8Array {
-  const edits: Edit[] = [];
-  if (changes.model !== undefined && changes.model !== request.model) {
-    edits.push({span: memberOf(request, 'model').value, text: JSON.stringify(changes.model)});
-  }
-  const usage = changes.askForUsage ? usageEdit(request) : undefined;
-  if (usage !== undefined) edits.push(usage);
-  if (edits.length === 0) return request.fields.bytes;
-  return splice(
-    request.fields.bytes,
-    edits.sort((a, b) => a.span.start - b.span.start),
-  );
+export function writeBody(
+  request: InferenceRequest,
+  {model, askForUsage}: BodyChanges,
+  allocate: Allocate = allocateZeroed,
+): Uint8Array {
+  const renamed =
+    model === undefined || model === request.model ? undefined : {...modelSpan(request), text: writeString(model)};
+  const asked = askForUsage && !request.wantsUsage ? usageEdit(request) : undefined;
+  const edits = inOrder(renamed, asked);
+  return edits.length === 0 ? request.fields.bytes : splice(request.fields.bytes, edits, allocate);
 }
 
 /** Whether a backend has to be asked for usage in words that the caller did not use. */

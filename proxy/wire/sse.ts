@@ -4,7 +4,7 @@
  */
 
 export type SseEvent = {
-  /** As it came, its closing blank line included. */
+  /** As it came, its closing blank line included; without the byte order mark that a stream may begin with. */
   raw: Uint8Array;
   /** Last `event:` field; '' if there is none. */
   name: string;
@@ -21,17 +21,7 @@ export type SseSplitter = {
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
-const decoder = new TextDecoder();
-
-function join(parts: Uint8Array[], length: number): Uint8Array {
-  const joined = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
-}
+const decoder = new TextDecoder('utf-8', {ignoreBOM: true});
 
 function readLine(line: string, event: {name: string; data: string | undefined}): void {
   const colon = line.indexOf(':');
@@ -42,69 +32,132 @@ function readLine(line: string, event: {name: string; data: string | undefined})
   else event.data = event.data === undefined ? value : `${event.data}\n${value}`;
 }
 
-/** Fields of one whole event. */
-export function readEvent(raw: Uint8Array): SseEvent {
-  const text = decoder.decode(raw); // drops a byte order mark, as the standard asks of the stream's first bytes
+function readLines(raw: Uint8Array, text: string): SseEvent {
   const event: {name: string; data: string | undefined} = {name: '', data: undefined};
-  if (text.startsWith('data: ') && text.indexOf('\n') === text.length - 2) {
-    event.data = text.slice(6, -2); // the common case: one data line
-  } else {
-    for (const line of text.split(/\r\n|\n|\r/)) readLine(line, event);
-  }
+  for (const line of text.split(/\r\n|\n|\r/)) readLine(line, event);
   return {raw, name: event.name, data: event.data};
 }
 
-/** Finds the blank line that ends an event, in chunks that may part anywhere; lines end with LF, CR or both. */
-function createBoundaryScanner(): (chunk: Uint8Array, from: number) => number {
-  let lineIsEmpty = true;
-  let afterCarriageReturn = false;
+/** Fields of one whole event. */
+export function readEvent(raw: Uint8Array): SseEvent {
+  const text = decoder.decode(raw);
+  const isOneDataLine = text.startsWith('data: ') && text.indexOf('\n') === text.length - 2 && !text.includes('\r');
+  return isOneDataLine ? {raw, name: '', data: text.slice(6, -2)} : readLines(raw, text);
+}
 
-  /** Behind the end of the event, or -1. */
-  return (chunk, from) => {
-    for (let at = from; at < chunk.length; at += 1) {
-      const byte = chunk[at];
-      if (byte !== lineFeed && byte !== carriageReturn) {
-        lineIsEmpty = false;
-        afterCarriageReturn = false;
-        continue;
-      }
-      const secondHalf = byte === lineFeed && afterCarriageReturn;
-      afterCarriageReturn = byte === carriageReturn;
-      if (secondHalf) continue;
-      if (lineIsEmpty) {
-        const takesLineFeed = afterCarriageReturn && chunk[at + 1] === lineFeed;
-        afterCarriageReturn &&= !takesLineFeed;
-        return takesLineFeed ? at + 2 : at + 1;
-      }
-      lineIsEmpty = true;
-    }
-    return -1;
+/** Where the lines of one chunk end. Each of both bytes is looked for once per place, so that a long line is passed in one call. */
+function createLineFinder(chunk: Uint8Array): (from: number) => number {
+  let feed = -1;
+  let carriage = -1;
+  const find = (byte: number, from: number): number => {
+    const found = chunk.indexOf(byte, from);
+    return found === -1 ? chunk.length : found;
+  };
+  /** Not before `from`; the chunk's length if none ends there. */
+  return (from) => {
+    if (feed < from) feed = find(lineFeed, from);
+    if (carriage < from) carriage = find(carriageReturn, from);
+    return Math.min(feed, carriage);
   };
 }
 
+/** Finds the blank line that ends an event, in chunks that may part anywhere; lines end with LF, CR or both. */
+function createBoundaryScanner(): (chunk: Uint8Array) => (from: number) => number {
+  let lineIsEmpty = true;
+  let afterCarriageReturn = false;
+
+  return (chunk) => {
+    const endOfLine = createLineFinder(chunk);
+    /** Behind the end of the event, or -1. */
+    return (from) => {
+      let at = from;
+      while (at < chunk.length) {
+        const end = endOfLine(at);
+        if (end > at) {
+          lineIsEmpty = false;
+          afterCarriageReturn = false;
+        }
+        if (end === chunk.length) return -1;
+        at = end + 1;
+        const secondHalf = chunk[end] === lineFeed && afterCarriageReturn;
+        afterCarriageReturn = chunk[end] === carriageReturn;
+        if (secondHalf) continue;
+        if (!lineIsEmpty) {
+          lineIsEmpty = true;
+          continue;
+        }
+        if (!afterCarriageReturn || chunk[at] !== lineFeed) return at;
+        afterCarriageReturn = false;
+        return at + 1;
+      }
+      return -1;
+    };
+  };
+}
+
+type Pending = {
+  readonly bytes: number;
+  add(part: Uint8Array): void;
+  /** All of it, with `tail` behind; nothing is pending then. */
+  take(tail: Uint8Array): Uint8Array;
+};
+
+/** Room is doubled, so that an event in a million parts is copied twice and holds no million buffers. */
+function createPending(): Pending {
+  let room = new Uint8Array(0);
+  let bytes = 0;
+  const add = (part: Uint8Array): void => {
+    if (bytes + part.length > room.length) {
+      const larger = new Uint8Array(Math.max(bytes + part.length, 2 * room.length));
+      larger.set(room.subarray(0, bytes));
+      room = larger;
+    }
+    room.set(part, bytes);
+    bytes += part.length;
+  };
+  return {
+    get bytes() {
+      return bytes;
+    },
+    add,
+    take(tail) {
+      if (bytes === 0) return tail;
+      add(tail);
+      const all = room.subarray(0, bytes);
+      room = new Uint8Array(0);
+      bytes = 0;
+      return all;
+    },
+  };
+}
+
+const hasByteOrderMark = (raw: Uint8Array): boolean => raw[0] === 0xef && raw[1] === 0xbb && raw[2] === 0xbf;
+
 export function createSseSplitter(): SseSplitter {
-  const endOfEvent = createBoundaryScanner();
-  let pending: Uint8Array[] = [];
-  let pendingBytes = 0;
+  const scan = createBoundaryScanner();
+  const pending = createPending();
+  let isFirst = true;
+
+  const toEvent = (raw: Uint8Array): SseEvent => {
+    const withMark = isFirst && hasByteOrderMark(raw); // behind a keep-alive of ours it would spoil the event's first field
+    isFirst = false;
+    return readEvent(withMark ? raw.subarray(3) : raw);
+  };
 
   return {
     get pendingBytes() {
-      return pendingBytes;
+      return pending.bytes;
     },
     push(chunk) {
       const events: SseEvent[] = [];
+      const endOfEvent = scan(chunk);
       let start = 0;
-      for (let end = endOfEvent(chunk, 0); end !== -1; end = endOfEvent(chunk, start)) {
-        const tail = chunk.subarray(start, end);
-        events.push(readEvent(pendingBytes === 0 ? tail : join([...pending, tail], pendingBytes + tail.length)));
-        pending = [];
-        pendingBytes = 0;
+      for (let end = endOfEvent(0); end !== -1; end = endOfEvent(start)) {
+        const isAll = start === 0 && end === chunk.length;
+        events.push(toEvent(pending.take(isAll ? chunk : chunk.subarray(start, end))));
         start = end;
       }
-      if (start < chunk.length) {
-        pending.push(chunk.subarray(start));
-        pendingBytes += chunk.length - start;
-      }
+      if (start < chunk.length) pending.add(chunk.subarray(start));
       return events;
     },
   };

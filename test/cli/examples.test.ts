@@ -5,10 +5,10 @@ import {afterEach, describe, expect, it} from '@jest/globals';
 import {loadFiles} from '../../operator/files/load.ts';
 import type {Simulator} from '../../simulator/index.ts';
 import {chatBody, post, startUpstream} from '../proxy/harness.ts';
-import {startServe, type ServeProcess} from '../serve-process.ts';
+import {startServe, type Serving} from './serve-process.ts';
 
 /** Each example as it stands, with simulators in the place of the servers that it names. */
-type Example = {model: string; first: Simulator; second: Simulator; serve: ServeProcess};
+type Example = {model: string; first: Simulator; second: Simulator; serve: Serving};
 
 const cleanups: (() => Promise<unknown> | void)[] = [];
 afterEach(async () => {
@@ -38,7 +38,7 @@ async function startExample(
   cleanups.push(() => rmSync(folder, {recursive: true}));
   writeFileSync(join(folder, 'route.yaml'), text);
   const serve = await startServe(folder);
-  cleanups.push(() => serve.stop());
+  cleanups.push(() => serve.close());
   return {model, first, second, serve};
 }
 

@@ -31,7 +31,10 @@ beforeAll(async () => {
   demo.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   const isUp = async (url: string): Promise<boolean> => (await fetch(url).catch(() => undefined))?.ok === true;
   await until(
-    async () => (await isUp('http://127.0.0.1:9090/readyz')) && (await isUp('http://127.0.0.1:8001/health')) && (await isUp('http://127.0.0.1:8002/health')),
+    async () =>
+      (await isUp('http://127.0.0.1:9090/readyz')) &&
+      (await isUp('http://127.0.0.1:8001/health')) &&
+      (await isUp('http://127.0.0.1:8002/health')),
     `make run to be up ${stderr}`,
     30_000,
   );

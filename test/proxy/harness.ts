@@ -93,7 +93,11 @@ export const startUpstream = (options: Partial<SimulatorOptions> = {}): Promise<
 export const chatBody = (fields: object = {}): string =>
   JSON.stringify({model: 'chat', messages: [{role: 'user', content: 'Hi'}], ...fields});
 
-export const post = (url: string, body: string, init: RequestInit & {headers?: Record<string, string>} = {}): Promise<Response> =>
+export const post = (
+  url: string,
+  body: string,
+  init: Omit<RequestInit, 'headers'> & {headers?: Record<string, string>} = {},
+): Promise<Response> =>
   fetch(`${url}/v1/chat/completions`, {
     method: 'POST',
     body,
@@ -108,4 +112,22 @@ export async function readEvents(response: Response): Promise<string[]> {
     .split('\n\n')
     .filter((event) => event.startsWith('data: '))
     .map((event) => event.slice('data: '.length));
+}
+
+/** Keeps what a test opens, to be closed after it, the last one first: `const {keep, closeAll} = keeper(); afterEach(closeAll);` */
+export function keeper(): {
+  keep: <Opened extends {close(): Promise<void>}>(opening: Promise<Opened>) => Promise<Opened>;
+  closeAll: () => Promise<void>;
+} {
+  const opened: {close(): Promise<void>}[] = [];
+  return {
+    async keep(opening) {
+      const each = await opening;
+      opened.unshift(each);
+      return each;
+    },
+    async closeAll() {
+      for (const each of opened.splice(0)) await each.close();
+    },
+  };
 }

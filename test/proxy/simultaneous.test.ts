@@ -1,0 +1,52 @@
+import {afterEach, describe, expect, it} from '@jest/globals';
+import {until} from '../until.ts';
+import {chatBody, post, startHarness, startUpstream} from './harness.ts';
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+describe('requests that arrive in the same moment', () => {
+  it('send one probe to a half-open breaker, not one each', async () => {
+    const local = await startUpstream({name: 'local'});
+    const cloud = await startUpstream({name: 'cloud'});
+    const proxy = await startHarness({
+      routes: {
+        backends: [
+          {name: 'local', url: local.url},
+          {name: 'cloud', url: cloud.url, priority: 1},
+        ],
+        circuitBreaker: {consecutiveFailures: 1, openDuration: '100ms'},
+        retry: {maxAttempts: 1},
+      },
+    });
+    cleanups.push(local.close, cloud.close, proxy.close);
+    local.behave({do: 'status', status: 500}, {times: 1});
+    await post(proxy.url, chatBody());
+    const breaker = async (): Promise<string> => {
+      const {routes} = (await (await fetch(`${proxy.admin}/backends`)).json()) as {
+        routes: {backends: {breaker: string}[]}[];
+      };
+      return routes[0]?.backends[0]?.breaker ?? '';
+    };
+    await until(async () => (await breaker()) === 'HalfOpen', 'the breaker to be half-open');
+
+    local.behave({do: 'delay', ms: 60});
+    const before = local.requests().length;
+    const answers = await Promise.all(Array.from({length: 20}, () => post(proxy.url, chatBody())));
+    const backends = answers.map((answer) => answer.headers.get('x-modelroute-backend'));
+    expect(backends.filter((name) => name === 'local')).toHaveLength(1);
+    expect(local.requests().length - before).toBe(1);
+  });
+
+  it('never exceed maxConcurrentRequests', async () => {
+    const local = await startUpstream({name: 'local'});
+    const proxy = await startHarness({routes: {backends: [{name: 'local', url: local.url, maxConcurrentRequests: 3}]}});
+    cleanups.push(local.close, proxy.close);
+    local.behave({do: 'delay', ms: 100});
+    const answers = await Promise.all(Array.from({length: 30}, () => post(proxy.url, chatBody())));
+    expect(answers.filter(({status}) => status === 200)).toHaveLength(3);
+    expect(answers.filter(({status}) => status === 503)).toHaveLength(27);
+  });
+});
