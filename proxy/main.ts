@@ -1,4 +1,5 @@
 /** The proxy: builds, listens, drains. */
+import {randomUUID} from 'node:crypto';
 import {gatewayConfigSchema} from './config/schema.ts';
 import {systemClock, type Clock} from './engine/clock.ts';
 import {createGateway, type Gateway} from './engine/gateway.ts';
@@ -111,15 +112,18 @@ export async function startProxy(options: ProxyOptions, first: LiveInput): Promi
     maxHeaderBytes: first.config.limits.maxHeaderBytes,
     requestTimeoutMs: options.requestTimeoutMs ?? 60_000,
     refused(code, response) {
-      if (response === undefined) log.info('refused', {code});
-      else noteRefusal(response, code);
+      if (response !== undefined) return noteRefusal(response, code);
+      const requestId = randomUUID();
+      metrics.refused(code);
+      log.info('refused', {code, requestId});
+      return requestId;
     },
   });
   const admin = await listen(createAdminApp({gateway, clock, metrics, isDraining}), {
     ...options.admin,
     maxHeaderBytes: 16_384,
     requestTimeoutMs: 10_000,
-    refused: () => {},
+    refused: () => randomUUID(),
   }).catch(async (error: unknown) => {
     await listener.stop();
     gateway.close();

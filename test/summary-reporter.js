@@ -5,7 +5,9 @@ export default class SummaryReporter {
     const broken = results.numRuntimeErrorTestSuites;
     this.skippedInCi = process.env.CI === 'true' && skipped > 0 ? skipped : 0;
     const failed = results.numFailedTests + broken + this.skippedInCi;
-    process.stderr.write(`\n${results.numPassedTests} passed, ${failed} failed, ${skipped - this.skippedInCi} skipped\n`);
+    process.stderr.write(
+      `\n${results.numPassedTests} passed, ${failed} failed, ${skipped - this.skippedInCi} skipped\n`,
+    );
   }
 
   getLastError() {

@@ -72,7 +72,7 @@ function describeBroken({cause, connected}: Broken): Failure {
 
 /** A stream that has begun still ends in an error event; whoever logs the fault answers all other callers. */
 function tellOfBug(call: Call): void {
-  if (!call.caller.headSent) return;
+  if (!call.caller.headSent()) return;
   const error = new RequestError('internal_error', 'ModelRoute failed; its log has the cause under the request id.');
   call.record.errorCode = error.code;
   endWithError(call, errorBody(error).error, call.record.usage);
@@ -147,7 +147,7 @@ export function attempt(options: AttemptOptions): Promise<Settled> {
           options.contentCame();
         },
         commit: () => {
-          if (!call.caller.headSent) call.caller.sendHead([...streamHeaders(headers), ...options.provenance()]);
+          if (!call.caller.headSent()) call.caller.sendHead([...streamHeaders(headers), ...options.provenance()]);
         },
       });
     };

@@ -10,7 +10,7 @@ export type Interruption = 'CallerGone' | 'DeadlineExceeded' | 'ShuttingDown';
 /** The caller's connection, as the engine sees it. */
 export type Caller = {
   /** Status 200 and headers (flat) have gone out. */
-  readonly headSent: boolean;
+  headSent(): boolean;
   sendHead(headers: readonly string[]): void;
   /** False: it is full; wait for `onDrain`. */
   write(bytes: Uint8Array | string): boolean;

@@ -18,7 +18,7 @@ function startKeepAlive(trip: Trip): void {
   if (!call.request.streamed || keepAliveMs === 0) return;
   const next = (): void => call.watchdog.set('keepAlive', engine.clock.now() + keepAliveMs, send);
   const send = (): void => {
-    if (!call.caller.headSent) {
+    if (!call.caller.headSent()) {
       const {name, namespace} = route.config;
       call.caller.sendHead([
         'content-type',
@@ -42,7 +42,7 @@ function refuse({call, route}: Trip, {backend, failure: {reply, error}}: FailedT
   call.record.errorCode = 'upstream_refused';
   call.record.backend = backend;
   if (reply === undefined || error === undefined) throw new Error('bug: a refusal without its reply');
-  if (!call.caller.headSent) return {reply, provenance: provenanceOf(route, call)};
+  if (!call.caller.headSent()) return {reply, provenance: provenanceOf(route, call)};
   endWithError(call, error.body, undefined);
   return undefined;
 }
@@ -58,7 +58,7 @@ function fail(trip: Trip): WholeAnswer | undefined {
   const usage = failures.at(-1)?.failure.usage;
   call.record.errorCode = error.code;
   call.record.usage = usage;
-  if (!call.caller.headSent) throw error;
+  if (!call.caller.headSent()) throw error;
   endWithError(call, errorBody(error).error, usage);
   return undefined;
 }

@@ -158,7 +158,7 @@ export function receiveStream(options: StreamOptions): Receiver {
       if (typeof acceptance === 'object') return acceptance;
       if (acceptance) passed.push(event.raw);
     }
-    return splitter.pendingBytes > maxEventBytes ? malformed('sent an event of more than 16 MiB') : undefined;
+    return splitter.pendingBytes() > maxEventBytes ? malformed('sent an event of more than 16 MiB') : undefined;
   };
 
   /** Before the first content events wait; with it they all go. */
@@ -186,7 +186,7 @@ export function receiveStream(options: StreamOptions): Receiver {
 
   /** What waits here for its rest counts against the memory of all. */
   const account = (): Failure | undefined => {
-    const bytes = flow.heldBytes + splitter.pendingBytes - flow.takenBytes;
+    const bytes = flow.heldBytes + splitter.pendingBytes() - flow.takenBytes;
     if (bytes > 0 && !options.memory.take(bytes)) return outOfMemory;
     if (bytes < 0) options.memory.give(-bytes);
     flow.takenBytes += bytes;

@@ -25,9 +25,7 @@ export function createCaller(response: ServerResponse, options: CallerOptions): 
     for (const closed of closers.splice(0)) closed();
   });
   return {
-    get headSent() {
-      return response.headersSent;
-    },
+    headSent: () => response.headersSent,
     sendHead(headers) {
       const closing = options.isDraining() ? ['connection', 'close'] : [];
       response.writeHead(200, [...headers, ...options.headers, ...closing]);

@@ -47,13 +47,14 @@ export function createContext({headers, url = ''}: IncomingMessage, now: number)
   };
 }
 
-const contexts = new WeakMap<ServerResponse, RequestContext>();
+/** A property and no WeakMap: with keys that live for one request each, that keeps the garbage collector busier than the requests. */
+type WithContext = ServerResponse & {requestContext?: RequestContext};
 
-export const setContext = (response: ServerResponse, context: RequestContext): void =>
-  void contexts.set(response, context);
+export function setContext(response: WithContext, context: RequestContext): void {
+  response.requestContext = context;
+}
 
-export function contextOf(response: ServerResponse): RequestContext {
-  const context = contexts.get(response);
-  if (context === undefined) throw new Error('bug: a response without its context');
-  return context;
+export function contextOf({requestContext}: WithContext): RequestContext {
+  if (requestContext === undefined) throw new Error('bug: a response without its context');
+  return requestContext;
 }

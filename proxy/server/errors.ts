@@ -27,9 +27,11 @@ function sendError(response: ServerResponse, error: RequestError): void {
   sendJson(response, {status: error.status, value: errorBody(error), headers});
 }
 
-/** The server itself has refused what remained of a request, below Express; this is for its log line. */
-export function noteRefusal(response: ServerResponse, code: ErrorCode): void {
-  contextOf(response).record.errorCode = code;
+/** The server itself has refused what remained of a request, below Express; this is for its log line. Returns the request's id. */
+export function noteRefusal(response: ServerResponse, code: ErrorCode): string {
+  const {record, requestId} = contextOf(response);
+  record.errorCode = code;
+  return requestId;
 }
 
 /** Express' error handler, last of the stack. */
@@ -45,7 +47,6 @@ export const handleErrors =
         error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
       });
     if (response.destroyed) return;
-    if (response.headersSent)
-      response.destroy(); // an answer that has begun must not look whole
-    else sendError(response, error);
+    if (!response.headersSent) sendError(response, error);
+    else if (!response.writableEnded) response.destroy(); // an answer that has begun must not look whole
   };

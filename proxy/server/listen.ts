@@ -11,8 +11,8 @@ export type ListenOptions = {
   maxHeaderBytes: number;
   /** From the first byte of a request to its last. */
   requestTimeoutMs: number;
-  /** `response`: of the request whose remainder was refused, if its head had been good. */
-  refused: (code: ErrorCode, response: ServerResponse | undefined) => void;
+  /** `response`: of the request whose remainder was refused, if its head had been good. Returns the id to answer with. */
+  refused: (code: ErrorCode, response: ServerResponse | undefined) => string;
 };
 
 export type Listener = {
@@ -34,18 +34,20 @@ const messages: Partial<Record<ErrorCode, string>> = {
   headers_too_large: 'The headers are too large.',
   request_timeout: 'The request did not arrive in time.',
   malformed_http: 'These bytes are no valid HTTP/1.1 request.',
+  method_not_allowed: 'This is no forward proxy: it takes no CONNECT.',
 };
 
 const statusTexts: Record<number, string> = {
   400: 'Bad Request',
+  405: 'Method Not Allowed',
   408: 'Request Timeout',
   431: 'Request Header Fields Too Large',
 };
 
-function refuse(socket: Duplex, code: ErrorCode): void {
+function refuse(socket: Duplex, code: ErrorCode, requestId: string): void {
   const error = new RequestError(code, messages[code] ?? 'The request cannot be read.');
   const body = JSON.stringify(errorBody(error));
-  const head = `HTTP/1.1 ${error.status} ${statusTexts[error.status]}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n`;
+  const head = `HTTP/1.1 ${error.status} ${statusTexts[error.status]}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nx-request-id: ${requestId}\r\nconnection: close\r\n\r\n`;
   socket.end(head + body);
 }
 
@@ -93,6 +95,9 @@ export function listen(app: RequestListener, options: ListenOptions): Promise<Li
     server.emit('request', request, response);
   });
   server.on('checkExpectation', (request, response) => server.emit('request', request, response)); // RFC 9110, 10.1.1: may be ignored
+  server.on('connect', (_, socket) =>
+    refuse(socket, 'method_not_allowed', options.refused('method_not_allowed', undefined)),
+  );
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const [running, ...behind] = answers.runningOn(socket);
     // Bytes written now would stand inside an answer that has begun, or be taken for that to a request that is already whole.
@@ -103,8 +108,7 @@ export function listen(app: RequestListener, options: ListenOptions): Promise<Li
       return;
     }
     const code = codeOf(error);
-    options.refused(code, running);
-    refuse(socket, code);
+    refuse(socket, code, options.refused(code, running));
   });
 
   return new Promise((resolve, reject) => {

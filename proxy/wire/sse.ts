@@ -16,7 +16,7 @@ export type SseSplitter = {
   /** The events that end in this chunk. `raw` may be a view of `chunk`. */
   push(chunk: Uint8Array): SseEvent[];
   /** Bytes of an event that has begun and not ended. */
-  readonly pendingBytes: number;
+  pendingBytes: () => number;
 };
 
 const lineFeed = 0x0a;
@@ -96,7 +96,7 @@ function createBoundaryScanner(): (chunk: Uint8Array) => (from: number) => numbe
 }
 
 type Pending = {
-  readonly bytes: number;
+  bytes: () => number;
   add(part: Uint8Array): void;
   /** All of it, with `tail` behind; nothing is pending then. */
   take(tail: Uint8Array): Uint8Array;
@@ -116,9 +116,7 @@ function createPending(): Pending {
     bytes += part.length;
   };
   return {
-    get bytes() {
-      return bytes;
-    },
+    bytes: () => bytes,
     add,
     take(tail) {
       if (bytes === 0) return tail;
@@ -145,9 +143,7 @@ export function createSseSplitter(): SseSplitter {
   };
 
   return {
-    get pendingBytes() {
-      return pending.bytes;
-    },
+    pendingBytes: pending.bytes,
     push(chunk) {
       const events: SseEvent[] = [];
       const endOfEvent = scan(chunk);

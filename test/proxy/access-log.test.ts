@@ -76,7 +76,12 @@ describe('the log', () => {
   it('has a stream that was cut as one: status 200 and the code', async () => {
     upstream.behave({do: 'cut', afterTokens: 2});
     const [line] = await lines(() => ask({stream: true}));
-    expect(line).toMatchObject({status: 200, error: 'stream_cut', completionTokens: expect.any(Number), usageEstimated: true});
+    expect(line).toMatchObject({
+      status: 200,
+      error: 'stream_cut',
+      completionTokens: expect.any(Number),
+      usageEstimated: true,
+    });
   });
 
   it('has a caller who left before his answer as 499, and one who left in the middle as what he saw', async () => {

@@ -36,7 +36,7 @@ const ask = ({body, method = 'POST', path = '/v1/chat/completions', headers = {}
     headers: {'content-type': 'application/json', ...headers},
     ...(body === undefined ? {} : {body}),
     ...(body instanceof ReadableStream ? {duplex: 'half'} : {}),
-  } as RequestInit);
+  });
 
 const errorOf = async (response: Response): Promise<ErrorAnswer['error']> =>
   ((await response.json()) as ErrorAnswer).error;

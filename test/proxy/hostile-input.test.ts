@@ -1,5 +1,5 @@
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {errorCodes} from '../../proxy/wire/errors.ts';
 import type {Simulator} from '../../simulator/index.ts';
 import {until} from '../until.ts';
@@ -26,7 +26,7 @@ beforeAll(async () => {
         },
       },
       gateway: {limits: {maxBodyBytes: '256Ki', maxHeaderBytes: '8Ki'}},
-      requestTimeoutMs: 300,
+      requestTimeoutMs: 200,
     }),
   );
 });

@@ -1,27 +1,26 @@
 import {afterEach, describe, expect, it} from '@jest/globals';
 import {until} from '../until.ts';
-import {chatBody, post, startHarness, startUpstream} from './harness.ts';
+import {chatBody, keeper, post, startHarness, startUpstream} from './harness.ts';
 
-const cleanups: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-});
+const {keep, closeAll} = keeper();
+afterEach(closeAll);
 
 describe('requests that arrive in the same moment', () => {
   it('send one probe to a half-open breaker, not one each', async () => {
-    const local = await startUpstream({name: 'local'});
-    const cloud = await startUpstream({name: 'cloud'});
-    const proxy = await startHarness({
-      routes: {
-        backends: [
-          {name: 'local', url: local.url},
-          {name: 'cloud', url: cloud.url, priority: 1},
-        ],
-        circuitBreaker: {consecutiveFailures: 1, openDuration: '100ms'},
-        retry: {maxAttempts: 1},
-      },
-    });
-    cleanups.push(local.close, cloud.close, proxy.close);
+    const local = await keep(startUpstream({name: 'local'}));
+    const cloud = await keep(startUpstream({name: 'cloud'}));
+    const proxy = await keep(
+      startHarness({
+        routes: {
+          backends: [
+            {name: 'local', url: local.url},
+            {name: 'cloud', url: cloud.url, priority: 1},
+          ],
+          circuitBreaker: {consecutiveFailures: 1, openDuration: '100ms'},
+          retry: {maxAttempts: 1},
+        },
+      }),
+    );
     local.behave({do: 'status', status: 500}, {times: 1});
     await post(proxy.url, chatBody());
     const breaker = async (): Promise<string> => {
@@ -41,9 +40,8 @@ describe('requests that arrive in the same moment', () => {
   });
 
   it('never exceed maxConcurrentRequests', async () => {
-    const local = await startUpstream({name: 'local'});
+    const local = await keep(startUpstream({name: 'local'}));
     const proxy = await startHarness({routes: {backends: [{name: 'local', url: local.url, maxConcurrentRequests: 3}]}});
-    cleanups.push(local.close, proxy.close);
     local.behave({do: 'delay', ms: 100});
     const answers = await Promise.all(Array.from({length: 30}, () => post(proxy.url, chatBody())));
     expect(answers.filter(({status}) => status === 200)).toHaveLength(3);

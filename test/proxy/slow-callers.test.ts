@@ -33,7 +33,7 @@ describe('a caller that is too slow', () => {
     ['a part of his headers', `${head}x-a: `],
     ['half of a request line', 'POST /v1/ch'],
   ])('is told so and left, having sent %s; others are served meanwhile', async (_, bytes) => {
-    const {proxy, upstream} = await start({requestTimeoutMs: 300});
+    const {proxy, upstream} = await start({requestTimeoutMs: 150});
     const slow = await keep(openRaw(proxy.port));
     slow.write(bytes);
     for (let served = 0; !slow.isClosed(); served += 1) {
@@ -48,7 +48,7 @@ describe('a caller that is too slow', () => {
   });
 
   it('that keeps sending a byte now and then is left all the same', async () => {
-    const {proxy} = await start({requestTimeoutMs: 300});
+    const {proxy} = await start({requestTimeoutMs: 150});
     const slow = await keep(openRaw(proxy.port));
     slow.write(`${head}content-length: 100000\r\n\r\n`);
     await until(() => {
@@ -59,7 +59,7 @@ describe('a caller that is too slow', () => {
   });
 
   it('has the status that he got in his log line, and his bytes are no longer held', async () => {
-    const {proxy} = await start({requestTimeoutMs: 300});
+    const {proxy} = await start({requestTimeoutMs: 150});
     const slow = await keep(openRaw(proxy.port));
     slow.write(`${head}content-length: 50000\r\n\r\n${'x'.repeat(20_000)}`);
     const buffered = async (): Promise<number> =>
@@ -135,9 +135,12 @@ describe('bodies in memory', () => {
     ];
     const counted = async (): Promise<string | undefined> =>
       /^modelroute_buffered_bytes .*/m.exec(await (await fetch(`${proxy.admin}/metrics`)).text())?.[0];
-    for (const end of ends) {
+    for (const [index, end] of ends.entries()) {
       await end();
-      await until(async () => (await counted()) === 'modelroute_buffered_bytes 0', `all is given back after ${end}`);
+      await until(
+        async () => (await counted()) === 'modelroute_buffered_bytes 0',
+        `all is given back after end ${index}`,
+      );
     }
   });
 });
