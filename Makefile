@@ -51,7 +51,7 @@ format: $(installed) ## Format everything
 .PHONY: test
 test: $(installed) ## Everything: unit, proxy, cli, clients, a real API server, a real model server
 	test/prepare
-	$(jest)
+	$(jest) --forceExit # what a test left open must not hang CI; `make test-proxy` and the others show it by not ending
 
 .PHONY: test-unit test-proxy test-cli test-clients test-api-server test-model-server
 test-unit: $(installed) ## Pure decisions

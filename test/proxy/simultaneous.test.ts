@@ -41,7 +41,9 @@ describe('requests that arrive in the same moment', () => {
 
   it('never exceed maxConcurrentRequests', async () => {
     const local = await keep(startUpstream({name: 'local'}));
-    const proxy = await startHarness({routes: {backends: [{name: 'local', url: local.url, maxConcurrentRequests: 3}]}});
+    const proxy = await keep(
+      startHarness({routes: {backends: [{name: 'local', url: local.url, maxConcurrentRequests: 3}]}}),
+    );
     local.behave({do: 'delay', ms: 100});
     const answers = await Promise.all(Array.from({length: 30}, () => post(proxy.url, chatBody())));
     expect(answers.filter(({status}) => status === 200)).toHaveLength(3);
