@@ -1,36 +1,16 @@
 /** One try: one request to one endpoint, its time limits, and what came of it. */
-import type {Usage} from '../wire/api.ts';
 import {RequestError, errorBody} from '../wire/errors.ts';
 import {answerHeaders, firstValue, mediaType, type ReplyHeaders} from '../wire/headers.ts';
 import {writeBody} from '../wire/request.ts';
 import {endWithError, type Call, type Interruption} from './call.ts';
 import type {Clock} from './clock.ts';
-import {backendFailure, type Failure, type Reply} from './failure.ts';
+import {backendFailure, type Failure} from './failure.ts';
 import type {LiveBackend, LiveEndpoint} from './live.ts';
 import type {MemoryBudget} from './memory.ts';
+import type {Receiver, Settled} from './receiver.ts';
 import {receiveStream} from './streamed-answer.ts';
 import {send, type Broken, type Upstream} from './upstream.ts';
 import {receiveWhole} from './whole-answer.ts';
-
-export type Settled =
-  /** A stream that has gone out, to its end. */
-  | {type: 'Answered'}
-  /** A whole answer that has still to go out. */
-  | {type: 'Whole'; reply: Reply; usage: Usage}
-  | {type: 'Failed'; failure: Failure}
-  | {type: 'CallerGone'}
-  /** The used connection had been closed meanwhile; ask again on a new one. */
-  | {type: 'StaleConnection'};
-
-/** Takes the body of an answer. */
-export type Receiver = {
-  data(chunk: Uint8Array): void;
-  end(): void;
-  /** The answer broke off. Returns how the attempt has failed, or undefined if it has not. */
-  broken(failure: Failure): Failure | undefined;
-  /** Whatever happened, nothing more comes. */
-  closed(): void;
-};
 
 export type AttemptOptions = {
   call: Call;

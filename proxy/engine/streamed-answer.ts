@@ -3,7 +3,7 @@ import type {EventReading, StreamReader, Usage} from '../wire/api.ts';
 import {createSseSplitter, type SseEvent} from '../wire/sse.ts';
 import {estimateUsage, type Call} from './call.ts';
 import {backendFailure, cut, errorInside, type Failure, type Reply} from './failure.ts';
-import type {Receiver, Settled} from './attempt.ts';
+import type {Receiver, Settled} from './receiver.ts';
 import type {Clock, Timer} from './clock.ts';
 import {outOfMemory, type MemoryBudget} from './memory.ts';
 

@@ -1,7 +1,7 @@
 /** The way of one request through its route: pick, try, judge, pick again. */
 import {nextStep, type Step} from '../routing/retry.ts';
-import type {Settled} from './attempt.ts';
 import type {Failure} from './failure.ts';
+import type {Settled} from './receiver.ts';
 import type {Found} from './search.ts';
 import {remainingMs, type Trip} from './trip.ts';
 import {tryOnce} from './try.ts';

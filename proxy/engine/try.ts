@@ -3,10 +3,11 @@ import {maxEjected} from '../routing/ejection.ts';
 import {shareOfRemaining} from '../routing/retry.ts';
 import {peakEwma} from '../routing/strategies.ts';
 import {mustAskForUsage} from '../wire/request.ts';
-import {attempt, type Settled} from './attempt.ts';
+import {attempt} from './attempt.ts';
 import type {Outcome, Ticket} from './breaker.ts';
 import type {Failure} from './failure.ts';
 import type {LiveBackend, LiveEndpoint} from './live.ts';
+import type {Settled} from './receiver.ts';
 import type {Found} from './search.ts';
 import {provenanceOf, remainingMs, type Trip} from './trip.ts';
 

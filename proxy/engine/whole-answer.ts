@@ -4,7 +4,7 @@ import {JsonSyntaxError} from '../wire/json-scan.ts';
 import {mediaType, firstValue, type ReplyHeaders} from '../wire/headers.ts';
 import {estimateTokens, estimateUsage, type Call} from './call.ts';
 import {backendFailure, errorInside, refusal, type Reply} from './failure.ts';
-import type {Receiver, Settled} from './attempt.ts';
+import type {Receiver, Settled} from './receiver.ts';
 import {outOfMemory, type MemoryBudget} from './memory.ts';
 
 type Collector = {chunks: Uint8Array[]; bytes: number; whole: boolean};

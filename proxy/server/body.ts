@@ -33,8 +33,9 @@ function checkFraming({headers}: IncomingMessage): void {
   });
 }
 
+/** A missing type is refused too: a web page can send that to a proxy on its reader's machine without the browser asking first. */
 function checkHeaders({headers}: IncomingMessage, maxBytes: number): void {
-  if (!isJson(headers['content-type'] ?? 'application/json')) {
+  if (!isJson(headers['content-type'] ?? '')) {
     throw new RequestError(
       'unsupported_media_type',
       'The body must be JSON in UTF-8: send "content-type: application/json".',

@@ -217,9 +217,9 @@ describe('a request that is only unusual', () => {
     expect(response.status).toBe(200);
   });
 
-  it('is served: no content-type', async () => {
+  it('is refused without a content-type, which a web page could send to a proxy on its reader’s machine', async () => {
     const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: models\r\nconnection: close\r\ncontent-length: ${chatBody().length}`;
     const [answer] = await exchange(proxy.port, `${head}\r\n\r\n${chatBody()}`);
-    expect(answer?.status).toBe(200);
+    expect(answer?.status).toBe(415);
   });
 });

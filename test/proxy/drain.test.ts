@@ -153,7 +153,9 @@ describe('a proxy that drains', () => {
     const {proxy, clock} = await setUp();
     const upload = connect(proxy.port, '127.0.0.1');
     upload.on('error', () => {});
-    upload.write('POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{');
+    upload.write(
+      'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{',
+    );
     const closed = track(new Promise((resolve) => upload.on('close', resolve)));
     await until(
       async () =>
