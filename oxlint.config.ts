@@ -10,16 +10,61 @@ type Layer = {files: string[]; mayNotImport: string[]; pure?: boolean};
 
 /** `mayNotImport`: folders as they stand in an import path, `engine` matching `../engine/x.ts` and `../../proxy/engine/x.ts`. */
 const layers: Layer[] = [
-  {files: ['proxy/config/**'], mayNotImport: ['wire', 'routing', 'engine', 'server', 'telemetry', 'operator', 'kube', 'cli', 'simulator'], pure: true},
-  {files: ['proxy/wire/**'], mayNotImport: ['routing', 'engine', 'server', 'telemetry', 'operator', 'kube', 'cli', 'simulator'], pure: true},
-  {files: ['proxy/routing/**'], mayNotImport: ['wire', 'engine', 'server', 'telemetry', 'operator', 'kube', 'cli', 'simulator'], pure: true},
+  {
+    files: ['proxy/config/**'],
+    mayNotImport: ['wire', 'routing', 'engine', 'server', 'telemetry', 'operator', 'kube', 'cli', 'simulator'],
+    pure: true,
+  },
+  {
+    files: ['proxy/wire/**'],
+    mayNotImport: ['routing', 'engine', 'server', 'telemetry', 'operator', 'kube', 'cli', 'simulator'],
+    pure: true,
+  },
+  {
+    files: ['proxy/routing/**'],
+    mayNotImport: ['wire', 'engine', 'server', 'telemetry', 'operator', 'kube', 'cli', 'simulator'],
+    pure: true,
+  },
   {files: ['proxy/engine/**'], mayNotImport: ['server', 'operator', 'cli', 'simulator']},
   {files: ['proxy/server/**'], mayNotImport: ['operator', 'cli', 'simulator']},
   {files: ['proxy/telemetry/**'], mayNotImport: ['engine', 'server', 'operator', 'kube', 'cli', 'simulator']},
   {files: ['proxy/main.ts'], mayNotImport: ['operator', 'cli', 'simulator']},
-  {files: ['operator/api/**'], mayNotImport: ['plan', 'cluster', 'files', 'reconcile', 'proxy', 'kube', 'cli', 'simulator']},
-  {files: ['operator/plan/**'], mayNotImport: ['cluster', 'files', 'reconcile', 'wire', 'routing', 'engine', 'server', 'telemetry', 'kube', 'cli', 'simulator'], pure: true},
-  {files: ['operator/files/**'], mayNotImport: ['cluster', 'reconcile', 'wire', 'routing', 'engine', 'server', 'telemetry', 'kube', 'cli', 'simulator']},
+  {
+    files: ['operator/api/**'],
+    mayNotImport: ['plan', 'cluster', 'files', 'reconcile', 'proxy', 'kube', 'cli', 'simulator'],
+  },
+  {
+    files: ['operator/plan/**'],
+    mayNotImport: [
+      'cluster',
+      'files',
+      'reconcile',
+      'wire',
+      'routing',
+      'engine',
+      'server',
+      'telemetry',
+      'kube',
+      'cli',
+      'simulator',
+    ],
+    pure: true,
+  },
+  {
+    files: ['operator/files/**'],
+    mayNotImport: [
+      'cluster',
+      'reconcile',
+      'wire',
+      'routing',
+      'engine',
+      'server',
+      'telemetry',
+      'kube',
+      'cli',
+      'simulator',
+    ],
+  },
   {files: ['simulator/**'], mayNotImport: ['proxy', 'operator', 'kube', 'cli']},
 ];
 
@@ -27,8 +72,13 @@ const restrictedImports = ({mayNotImport, pure}: Layer): unknown => [
   'error',
   {
     patterns: [
-      {regex: `^\\.\\.?/(.*/)?(${mayNotImport.join('|')})/`, message: 'Imports point one way: see CONTRIBUTING.md, "The house".'},
-      ...(pure === true ? [{group: ['node:*', ...impurePackages], message: 'This folder is pure: take it as a parameter.'}] : []),
+      {
+        regex: `^\\.\\.?/(.*/)?(${mayNotImport.join('|')})/`,
+        message: 'Imports point one way: see CONTRIBUTING.md, "The house".',
+      },
+      ...(pure === true
+        ? [{group: ['node:*', ...impurePackages], message: 'This folder is pure: take it as a parameter.'}]
+        : []),
     ],
   },
 ];
@@ -82,7 +132,16 @@ export default defineConfig({
         'no-restricted-imports': restrictedImports(layer),
         ...(layer.pure === true
           ? {
-              'no-restricted-globals': ['error', 'process', 'setTimeout', 'setInterval', 'Buffer', 'performance', 'console', 'fetch'],
+              'no-restricted-globals': [
+                'error',
+                'process',
+                'setTimeout',
+                'setInterval',
+                'Buffer',
+                'performance',
+                'console',
+                'fetch',
+              ],
               'no-restricted-properties': [
                 'error',
                 {object: 'Math', property: 'random', message: 'Randomness is a parameter.'},
