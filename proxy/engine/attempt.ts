@@ -2,7 +2,7 @@
 import {RequestError, errorBody} from '../wire/errors.ts';
 import {answerHeaders, firstValue, mediaType, type ReplyHeaders} from '../wire/headers.ts';
 import {writeBody} from '../wire/request.ts';
-import {endWithError, type Call, type Interruption} from './call.ts';
+import {endWithError, ignoreInterrupt, onInterrupt, type Call, type Interruption} from './call.ts';
 import type {Clock} from './clock.ts';
 import {backendFailure, type Failure} from './failure.ts';
 import type {LiveBackend, LiveEndpoint} from './live.ts';
@@ -78,7 +78,7 @@ export function attempt(options: AttemptOptions): Promise<Settled> {
     const stop = (): void => {
       settled = true;
       watchdog.clearAttempt();
-      call.onInterrupt = () => {};
+      onInterrupt(call, ignoreInterrupt);
       receiver?.closed();
       upstream?.abort();
     };
@@ -100,12 +100,12 @@ export function attempt(options: AttemptOptions): Promise<Settled> {
     };
     const timedOut = (summary: string): void => fail(backendFailure('Timeout', summary));
 
-    call.onInterrupt = (why) => {
+    onInterrupt(call, (why) => {
       if (why === 'CallerGone') return settle({type: 'CallerGone'});
       const {code, summary} = interruptions[why];
       const slow = why === 'DeadlineExceeded' && !isAnswering();
       fail({...backendFailure('Timeout', summary), ...(slow ? {} : {verdict: undefined}), code});
-    };
+    });
     let contentSeen = false;
     const isAnswering = (): boolean => contentSeen;
 

@@ -65,6 +65,16 @@ export const newRecord = (): CallRecord => ({
 /** For what is said at the deadline to reach a caller; one who does not read it is left. */
 const farewellMs = 2_000;
 
+export const ignoreInterrupt = (): void => {};
+
+/**
+ * Names the stage that is to be told. A function and not an assignment in place: V8 puts a function literal that is assigned to a
+ * property into the old generation at once, and from there it keeps its whole request from the scavenger.
+ */
+export function onInterrupt(call: Call, stage: (why: Interruption) => void): void {
+  call.onInterrupt = stage;
+}
+
 /** Ends whatever the request is doing. Once. */
 export function interrupt(call: Call, why: Interruption): void {
   if (call.interrupted !== undefined) return;

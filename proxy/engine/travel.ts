@@ -1,6 +1,7 @@
 /** The way of one request through its route: pick, try, judge, pick again. */
 import {nextStep, type Step} from '../routing/retry.ts';
 import type {Failure} from './failure.ts';
+import {ignoreInterrupt, onInterrupt} from './call.ts';
 import type {Settled} from './receiver.ts';
 import type {Found} from './search.ts';
 import {remainingMs, type Trip} from './trip.ts';
@@ -12,10 +13,10 @@ const wait = (trip: Trip, ms: number): Promise<void> =>
     const {call, engine} = trip;
     const done = (): void => {
       call.watchdog.clear('wait');
-      call.onInterrupt = () => {};
+      onInterrupt(call, ignoreInterrupt);
       resolve();
     };
-    call.onInterrupt = done;
+    onInterrupt(call, done);
     call.watchdog.set('wait', engine.clock.now() + ms, done);
   });
 

@@ -1,7 +1,6 @@
 /** POST /v1/…: from a body to an answer, through the engine. */
 import type {Request, RequestHandler, Response} from 'express';
-import type {Call} from '../engine/call.ts';
-import {interrupt} from '../engine/call.ts';
+import {ignoreInterrupt, interrupt, onInterrupt, type Call} from '../engine/call.ts';
 import type {Clock} from '../engine/clock.ts';
 import type {WholeAnswer} from '../engine/dispatch.ts';
 import type {Gateway} from '../engine/gateway.ts';
@@ -83,7 +82,7 @@ function createCall(
     record: context.record,
     prefixHash: () => hashBytes(cachePrefix(inference.fields)),
     interrupted: undefined,
-    onInterrupt: () => {},
+    onInterrupt: ignoreInterrupt,
   };
   return call;
 }
@@ -126,7 +125,7 @@ async function carry(api: WireApi, deps: InferenceDeps, request: Request, respon
   const answer = await gateway.carry(call, match);
   if (answer !== undefined && call.interrupted !== 'CallerGone')
     sendWhole(response, answer, context, deps.isDraining());
-  call.onInterrupt = () => response.destroy(); // a caller that does not read what he got in the time of his request
+  onInterrupt(call, () => response.destroy()); // a caller that does not read what he got in the time of his request
 }
 
 export const inference =
