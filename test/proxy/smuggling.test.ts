@@ -95,11 +95,29 @@ describe('bytes that are no request', () => {
     expect(readAnswers(caller.received()).map(({status}) => status)).toEqual([200, 400]);
   });
 
-  it('are named in the log, without themselves', async () => {
+  it('are counted', async () => {
+    const refused = async (): Promise<number> => {
+      const metrics = await (await fetch(`${proxy.admin}/metrics`)).text();
+      return Number(/^modelroute_errors_total{[^}]*code="malformed_http"[^}]*} (\d+)/m.exec(metrics)?.[1] ?? 0);
+    };
+    const before = await refused();
+    await exchange(proxy.port, `${head}x-a : 1\r\n\r\n`);
+    expect(await refused()).toBe(before + 1);
+  });
+
+  it('to be tunnelled elsewhere get 405: this is no forward proxy', async () => {
+    const [answer] = await exchange(proxy.port, 'CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n');
+    expect(answer).toMatchObject({status: 405, headers: {connection: 'close'}});
+    expect(errorIn(answer!)).toMatchObject({code: 'method_not_allowed'});
+  });
+
+  it('are named in the log, without themselves, under the id of their answer', async () => {
     const before = proxy.log.length;
-    await exchange(proxy.port, `${head}x-secret-thing : 1\r\n\r\n`);
+    const [answer] = await exchange(proxy.port, `${head}x-secret-thing : 1\r\n\r\n`);
     const lines = proxy.log.slice(before);
-    expect(lines).toEqual([expect.objectContaining({message: 'refused', code: 'malformed_http'})]);
+    const requestId = answer?.headers['x-request-id'];
+    expect(requestId).toMatch(/^[0-9a-f-]{36}$/);
+    expect(lines).toEqual([expect.objectContaining({message: 'refused', code: 'malformed_http', requestId})]);
     expect(JSON.stringify(lines)).not.toContain('secret-thing');
   });
 
