@@ -65,7 +65,7 @@ test-unit test-proxy test-cli test-clients test-api-server test-model-server:
 
 .PHONY: build
 build: $(installed) ## Compile to dist/, as the package ships it
-	tsc -p tsconfig.build.json
+	npm run --silent prepare
 
 .PHONY: clean
 clean: ## Remove what was built and installed
