@@ -1,6 +1,6 @@
 /** The proxy: builds, listens, drains. */
 import {randomUUID} from 'node:crypto';
-import {gatewayConfigSchema} from './config/schema.ts';
+import {gatewayConfigSchema, routeName} from './config/schema.ts';
 import {systemClock, type Clock} from './engine/clock.ts';
 import {createGateway, type Gateway} from './engine/gateway.ts';
 import type {LiveInput} from './engine/live.ts';
@@ -43,7 +43,7 @@ export type Proxy = {
 const describeBackends = (gateway: Gateway): BackendGauge[] =>
   (gateway.live?.routes ?? []).flatMap(({config, backends}) =>
     backends.map((backend) => ({
-      route: `${config.namespace}/${config.name}`,
+      route: routeName(config),
       backend: backend.config.name,
       inFlight: backend.state.inFlight,
       breaker: backend.state.breaker.state,
@@ -82,7 +82,7 @@ export async function startProxy(options: ProxyOptions, first: LiveInput): Promi
     {
       clock,
       breakerChanged: (route, backend, state) =>
-        log.warn('breaker changed', {route: `${route.namespace}/${route.name}`, backend: backend.name, state}),
+        log.warn('breaker changed', {route: routeName(route), backend: backend.name, state}),
     },
   );
   const metrics = createMetrics({

@@ -131,6 +131,9 @@ export type Strategy = RouteConfig['loadBalancing']['strategy'];
 /** Values of credentials by {@link credentialKey}. Never logged, never part of the config. */
 export type Credentials = ReadonlyMap<string, string>;
 
+/** What answers, logs and metrics call a route. */
+export const routeName = ({namespace, name}: Pick<RouteConfig, 'namespace' | 'name'>): string => `${namespace}/${name}`;
+
 /** One string for one version of one credential: a changed Secret is another credential. */
 export const credentialKey = (name: CredentialName): string =>
   [name.namespace, name.name, name.uid, name.resourceVersion, name.key].join('/');

@@ -74,6 +74,7 @@ export function attempt(options: AttemptOptions): Promise<Settled> {
     let receiver: Receiver | undefined;
     let upstream: Upstream | undefined;
     let settled = false;
+    let contentSeen = false;
 
     const stop = (): void => {
       settled = true;
@@ -103,11 +104,9 @@ export function attempt(options: AttemptOptions): Promise<Settled> {
     onInterrupt(call, (why) => {
       if (why === 'CallerGone') return settle({type: 'CallerGone'});
       const {code, summary} = interruptions[why];
-      const slow = why === 'DeadlineExceeded' && !isAnswering();
+      const slow = why === 'DeadlineExceeded' && !contentSeen;
       fail({...backendFailure('Timeout', summary), ...(slow ? {} : {verdict: undefined}), code});
     });
-    let contentSeen = false;
-    const isAnswering = (): boolean => contentSeen;
 
     const receive = (status: number, headers: ReplyHeaders): Receiver => {
       const head = {status, headers};

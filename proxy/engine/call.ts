@@ -1,5 +1,5 @@
 /** One caller's request on its way through the engine: who asked, what is left of its time, and what became of it. */
-import type {Usage} from '../wire/api.ts';
+import {estimateTokens, type Usage} from '../wire/api.ts';
 import type {ErrorBody, ErrorCode} from '../wire/errors.ts';
 import type {InferenceRequest} from '../wire/request.ts';
 import type {Watchdog} from './watchdog.ts';
@@ -85,16 +85,11 @@ export function interrupt(call: Call, why: Interruption): void {
   call.onInterrupt(why);
 }
 
-/** Rough, for where no backend says: a token is about four bytes of English. */
-const bytesPerToken = 4;
-
 export const estimateUsage = (call: Call, completionTokens: number): Usage => ({
-  promptTokens: Math.ceil(call.request.fields.bytes.length / bytesPerToken),
+  promptTokens: estimateTokens(call.request.fields.bytes.length),
   completionTokens,
   estimated: true,
 });
-
-export const estimateTokens = (length: number): number => Math.ceil(length / bytesPerToken);
 
 /** Ends a stream with an error event; the head has gone out. */
 export function endWithError(call: Call, error: ErrorBody['error'], usage: Usage | undefined): void {

@@ -1,4 +1,5 @@
 /** Carries one request to its end: one whole answer, one stream, or one error. */
+import {routeName} from '../config/schema.ts';
 import {errorBody} from '../wire/errors.ts';
 import type {ModelMatch} from '../routing/match.ts';
 import {endWithError, interrupt, type Call} from './call.ts';
@@ -19,7 +20,6 @@ function startKeepAlive(trip: Trip): void {
   const next = (): void => call.watchdog.set('keepAlive', engine.clock.now() + keepAliveMs, send);
   const send = (): void => {
     if (!call.caller.headSent()) {
-      const {name, namespace} = route.config;
       call.caller.sendHead([
         'content-type',
         'text/event-stream; charset=utf-8',
@@ -28,7 +28,7 @@ function startKeepAlive(trip: Trip): void {
         'x-accel-buffering',
         'no',
         'x-modelroute-route',
-        `${namespace}/${name}`,
+        routeName(route.config),
       ]);
     }
     call.caller.write(call.request.api.keepAlive);

@@ -2,6 +2,7 @@
 import {serviceKey, type Endpoint, type EndpointTable} from '../config/endpoint.ts';
 import {
   credentialKey,
+  routeName,
   type BackendConfig,
   type Credentials,
   type GatewayConfig,
@@ -102,10 +103,8 @@ function originsOf({target}: BackendConfig, endpoints: EndpointTable): {origin: 
 const basePathOf = ({target}: BackendConfig): string =>
   (target.type === 'Url' ? new URL(target.url).pathname : target.path).replace(/\/+$/, '');
 
-const routeKey = ({namespace, name}: RouteConfig): string => `${namespace}/${name}`;
-
 const backendKey = (route: RouteConfig, {name, target}: BackendConfig): string =>
-  JSON.stringify([routeKey(route), name, target]);
+  JSON.stringify([routeName(route), name, target]);
 
 const hasSameCredential = ({auth: one}: BackendConfig, {auth: other}: BackendConfig): boolean =>
   JSON.stringify(one) === JSON.stringify(other);
@@ -205,7 +204,7 @@ function buildBackend(route: RouteConfig, config: BackendConfig, builder: Builde
 }
 
 function buildRoute(config: RouteConfig, builder: Builder): LiveRoute {
-  const before = builder.previousRoutes.get(routeKey(config));
+  const before = builder.previousRoutes.get(routeName(config));
   const backends = config.backends.map((backend) => buildBackend(config, backend, builder));
   const {strategy} = config.loadBalancing;
   const strategists = new Map<string, Strategist>();
@@ -234,7 +233,7 @@ export function buildLive(input: LiveInput, previous: LiveGateway | undefined, c
   const builder: Builder = {
     input,
     previous,
-    previousRoutes: new Map(previous?.routes.map((route) => [routeKey(route.config), route])),
+    previousRoutes: new Map(previous?.routes.map((route) => [routeName(route.config), route])),
     context,
     backends: new Map(),
     connections: new Map(),

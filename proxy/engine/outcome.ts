@@ -1,4 +1,5 @@
 /** The one error that a caller gets when no backend has answered. */
+import {routeName} from '../config/schema.ts';
 import type {Unavailable} from '../routing/pick.ts';
 import type {Fault} from '../routing/verdict.ts';
 import type {WireApi} from '../wire/api.ts';
@@ -11,8 +12,6 @@ import type {FailedTry} from './trip.ts';
 
 const seconds = (ms: number): string => String(Math.max(1, Math.ceil(ms / 1000)));
 
-const nameOf = ({config}: LiveRoute): string => `${config.namespace}/${config.name}`;
-
 const interruptions: Record<Interruption, {code: ErrorCode; headers: Record<string, string>}> = {
   CallerGone: {code: 'internal_error', headers: {}}, // nobody is there to read it
   DeadlineExceeded: {code: 'deadline_exceeded', headers: {}},
@@ -24,13 +23,13 @@ function interruptedError(route: LiveRoute, why: Interruption, told: string): Re
   const problem = why === 'ShuttingDown' ? 'this proxy is going away' : 'timeouts.request ran out';
   return new RequestError(
     code,
-    `Route ${nameOf(route)} gave no whole answer, ${problem}${told === '' ? '' : `: ${told}`}.`,
+    `Route ${routeName(route.config)} gave no whole answer, ${problem}${told === '' ? '' : `: ${told}`}.`,
     {headers},
   );
 }
 
 const notSpokenError = (route: LiveRoute, {path}: WireApi): RequestError =>
-  new RequestError('api_not_supported', `No backend of route ${nameOf(route)} speaks /v1${path}.`);
+  new RequestError('api_not_supported', `No backend of route ${routeName(route.config)} speaks /v1${path}.`);
 
 const problems: Record<Unavailable, string> = {
   Open: 'a circuit breaker is open',
@@ -67,7 +66,7 @@ export function unavailableError(route: LiveRoute, search: Search, call: Call, n
   const reasons = search.reasons();
   const {code, problem} = unavailableFor(reasons);
   const waitMs = opensAgainInMs(route, search, reasons, now);
-  return new RequestError(code, `No backend of route ${nameOf(route)} can take the request: ${problem}.`, {
+  return new RequestError(code, `No backend of route ${routeName(route.config)} can take the request: ${problem}.`, {
     headers: {'retry-after': seconds(Number.isFinite(waitMs) ? waitMs : 0)},
   });
 }
@@ -120,7 +119,7 @@ export function errorFrom(route: LiveRoute, failures: readonly FailedTry[], call
   if (failures.every((each) => faultOf(each) === 'NotSpoken')) return notSpokenError(route, call.request.api);
   const {code, cause} = tellingFailure(failures);
   const waitMs = retryAfterMs(failures, now) ?? (code === 'backend_rate_limited' ? 0 : undefined);
-  return new RequestError(code, `Route ${nameOf(route)} got no whole answer: ${told}.`, {
+  return new RequestError(code, `Route ${routeName(route.config)} got no whole answer: ${told}.`, {
     headers: waitMs === undefined ? {} : {'retry-after': seconds(waitMs)},
     cause,
   });

@@ -1,4 +1,5 @@
 /** One request on its way through its route. */
+import {routeName} from '../config/schema.ts';
 import type {Call} from './call.ts';
 import type {Clock} from './clock.ts';
 import type {Failure} from './failure.ts';
@@ -23,7 +24,7 @@ export type Trip = {
 
 export const provenanceOf = (route: LiveRoute, call: Call): string[] => [
   'x-modelroute-route',
-  `${route.config.namespace}/${route.config.name}`,
+  routeName(route.config),
   ...(call.record.backend === undefined ? [] : ['x-modelroute-backend', call.record.backend]),
   'x-modelroute-attempts',
   String(call.record.attempts),

@@ -2,7 +2,8 @@
 import {brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync} from 'node:zlib';
 import {JsonSyntaxError} from '../wire/json-scan.ts';
 import {mediaType, firstValue, type ReplyHeaders} from '../wire/headers.ts';
-import {estimateTokens, estimateUsage, type Call} from './call.ts';
+import {estimateTokens} from '../wire/api.ts';
+import {estimateUsage, type Call} from './call.ts';
 import {backendFailure, errorInside, refusal, type Reply} from './failure.ts';
 import type {Receiver, Settled} from './receiver.ts';
 import {outOfMemory, type MemoryBudget} from './memory.ts';

@@ -1,5 +1,6 @@
 /** The admin port: health for the kubelet, the inside for people. Never a credential. */
 import express, {type Express} from 'express';
+import {routeName} from '../config/schema.ts';
 import type {Clock} from '../engine/clock.ts';
 import type {Gateway} from '../engine/gateway.ts';
 import type {LiveBackend, LiveRoute} from '../engine/live.ts';
@@ -26,7 +27,7 @@ const describeBackend = (backend: LiveBackend, now: number): object => ({
 });
 
 const describeRoute = ({config, backends}: LiveRoute, now: number): object => ({
-  route: `${config.namespace}/${config.name}`,
+  route: routeName(config),
   models: config.modelNames,
   backends: backends.map((backend) => describeBackend(backend, now)),
 });

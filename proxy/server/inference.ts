@@ -1,5 +1,6 @@
 /** POST /v1/…: from a body to an answer, through the engine. */
 import type {Request, RequestHandler, Response} from 'express';
+import {routeName} from '../config/schema.ts';
 import {ignoreInterrupt, interrupt, onInterrupt, type Call} from '../engine/call.ts';
 import type {Clock} from '../engine/clock.ts';
 import type {WholeAnswer} from '../engine/dispatch.ts';
@@ -58,6 +59,7 @@ function createCall(
   context: RequestContext,
 ): Call {
   const own = ['x-request-id', context.requestId];
+  let prefixHash: number | undefined; // the same for every pick of this request
   const call: Call = {
     request: inference,
     headers: [
@@ -80,7 +82,7 @@ function createCall(
     startedAt: context.startedAt,
     deadlineAt: context.startedAt + route.config.requestMs,
     record: context.record,
-    prefixHash: () => hashBytes(cachePrefix(inference.fields)),
+    prefixHash: () => (prefixHash ??= hashBytes(cachePrefix(inference.fields))),
     interrupted: undefined,
     onInterrupt: ignoreInterrupt,
   };
@@ -120,7 +122,7 @@ async function carry(api: WireApi, deps: InferenceDeps, request: Request, respon
   context.model = inference.model;
   context.streamed = inference.streamed;
   const match = findRoute(liveOf(gateway), inference.model);
-  context.route = `${match.route.config.namespace}/${match.route.config.name}`;
+  context.route = routeName(match.route.config);
   const call = createCall({request, response, inference, route: match.route, watchdog}, deps, context);
   const answer = await gateway.carry(call, match);
   if (answer !== undefined && call.interrupted !== 'CallerGone')

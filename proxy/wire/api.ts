@@ -10,6 +10,9 @@ import type {SseEvent} from './sse.ts';
 /** Tokens. `estimated`: no backend reported it, so ModelRoute counted. */
 export type Usage = {promptTokens: number; completionTokens: number; estimated: boolean};
 
+/** Rough, for where no backend says: a token is about four characters of English. */
+export const estimateTokens = (characters: number): number => Math.ceil(characters / 4);
+
 /** What a backend said went wrong: an error body, or an error event inside a 200. */
 export type UpstreamError = {
   message: string;

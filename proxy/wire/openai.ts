@@ -1,5 +1,14 @@
 /** What the APIs of OpenAI's shape share: choices that finish, usage, error bodies, `[DONE]`. */
-import type {AnswerReading, EventReading, RequestFields, StreamReader, UpstreamError, Usage, WireApi} from './api.ts';
+import {
+  estimateTokens,
+  type AnswerReading,
+  type EventReading,
+  type RequestFields,
+  type StreamReader,
+  type UpstreamError,
+  type Usage,
+  type WireApi,
+} from './api.ts';
 import {findMembers, isArrayAt, memberNames, parseSpan} from './json-members.ts';
 import {writeEvent, type SseEvent} from './sse.ts';
 
@@ -138,8 +147,6 @@ function brokenFinishIn(choices: readonly unknown[]): string | undefined {
   return undefined;
 }
 
-const charactersPerToken = 4;
-
 /** `contentLength`: how much content one choice of a chunk carries, in characters. */
 export function createChoicesReader(choices: number, contentLength: (choice: JsonObject) => number): StreamReader {
   const finished = new Set<number>();
@@ -191,7 +198,7 @@ export function createChoicesReader(choices: number, contentLength: (choice: Jso
     finished: () => finished.size >= choices,
     ended: () => ended,
     usage: () => usage,
-    contentEvents: () => Math.max(pieces, Math.ceil(characters / charactersPerToken)),
+    contentEvents: () => Math.max(pieces, estimateTokens(characters)),
   };
 }
 

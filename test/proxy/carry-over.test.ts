@@ -121,12 +121,11 @@ describe('a new credential', () => {
     proxy.update(setup({backend}));
     local.behave({do: 'hang', where: 'AfterTokens'});
     const leaving = new AbortController();
-    const running = await post(proxy.url, streamed, {signal: leaving.signal}); // held: a response that is collected leaves
+    await post(proxy.url, streamed, {signal: leaving.signal});
     proxy.update(setup({backend, secret: {resourceVersion: '8', values: {apiKey: 'sk-2'}}}));
     const view = await liveView(proxy, 'local');
     expect([view.inFlight, view.endpoints[0]?.inFlight]).toEqual([1, 1]);
     expect((await post(proxy.url, streamed)).status).toBe(503);
-    expect(running.bodyUsed).toBe(false);
     leaving.abort();
     await until(async () => (await liveView(proxy, 'local')).inFlight === 0, 'the place is free');
     expect((await post(proxy.url, streamed)).status).toBe(200);

@@ -93,17 +93,23 @@ export const startUpstream = (options: Partial<SimulatorOptions> = {}): Promise<
 export const chatBody = (fields: object = {}): string =>
   JSON.stringify({model: 'chat', messages: [{role: 'user', content: 'Hi'}], ...fields});
 
-export const post = (
+/** fetch breaks a stream off whose response nobody holds once that is collected as garbage: here all are held. */
+const responses: Response[] = [];
+
+export const post = async (
   url: string,
   body: string,
   init: Omit<RequestInit, 'headers'> & {headers?: Record<string, string>} = {},
-): Promise<Response> =>
-  fetch(`${url}/v1/chat/completions`, {
+): Promise<Response> => {
+  const response = await fetch(`${url}/v1/chat/completions`, {
     method: 'POST',
     body,
     ...init,
     headers: {'content-type': 'application/json', ...init.headers},
   });
+  responses.push(response);
+  return response;
+};
 
 /** The data of each event of a stream, until it ends. */
 export async function readEvents(response: Response): Promise<string[]> {
