@@ -47,7 +47,7 @@ While it runs, tell it what to do; "times" says for how many requests, without i
   $ curl 127.0.0.1:8001/control/behaviour -d '{"do": "status", "status": 503, "times": 3}'
   $ curl 127.0.0.1:8001/control/behaviour -d '{"do": "hang", "where": "AfterTokens", "tokens": 5}'
   $ curl -X DELETE 127.0.0.1:8001/control/behaviour
-A single request can bring its own: header "x-simulate", or field "simulate" in its body, both with the same JSON.
+A single request can bring its own: header "x-simulate", or field "simulate" in its body or form, all with the same JSON.
 "do" is one of: ${behaviourNames.join(', ')}.
 
   GET /control            its state and counters
@@ -96,7 +96,7 @@ export const simulateCommand = (): Command =>
   new Command('simulate')
     .summary('run a model server that does what it is told')
     .description(
-      'Runs a model server with the OpenAI API that says pleasant nothings and, when told so, fails in any way a real one ' +
+      'Runs a model server with the APIs of OpenAI and Anthropic that says pleasant nothings and, when told so, fails in any way a real one ' +
         'does: for demos, and to test what stands in front of it.',
     )
     .addOption(

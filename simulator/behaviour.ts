@@ -1,6 +1,9 @@
 /**
  * What a simulator can be told to do with a request: one schema, read from the control endpoint, from the header
- * `x-simulate`, from the field `simulate` of a request's body, and from tests in the same process.
+ * `x-simulate`, from the field `simulate` of a request's body or form, and from tests in the same process.
+ *
+ * A token is what an answer's content comes in: a word, a tenth of a second of speech, a part of an image, and in a realtime session an event
+ * that the server sends.
  */
 import {z} from 'zod';
 
@@ -24,11 +27,17 @@ const answer = {
     .describe('Whether usage is reported: `Never` is a server that cannot, `Always` one that does so unasked.'),
 };
 
+const failure = z
+  .record(z.string(), z.unknown())
+  .optional()
+  .describe('The error object; by default as the API itself would word it.');
+
 const where = z
   .enum(['BeforeHeaders', 'BeforeFirstToken', 'AfterTokens'])
   .default('BeforeHeaders')
   .describe(
-    'BeforeFirstToken: headers, and not one byte of the body. AfterTokens in a plain answer: half of its body.',
+    'BeforeFirstToken: headers, and not one byte of the body. AfterTokens in a plain answer: half of its body. ' +
+      'In a realtime session: before the handshake, after it, and after so many events.',
   );
 
 const rawChunk = z
@@ -50,28 +59,42 @@ export const behaviourSchema = z.discriminatedUnion('do', [
   behaviour('hang', 'Goes silent and keeps the connection open.', {where, tokens: count.default(1)}),
   behaviour('reset', 'Resets the TCP connection.', {where, tokens: count.default(1)}),
   behaviour('cut', 'Closes the connection in the middle of the body.', {
-    afterTokens: count.optional().describe('Without it and without afterBytes: after 1. A plain answer: after half.'),
+    afterTokens: count
+      .optional()
+      .describe(
+        'Without it and without afterBytes: after 1. A plain answer: after half. In a realtime session: events.',
+      ),
     afterBytes: count.optional(),
-    graceful: z.boolean().default(false).describe('Ends the body as HTTP wants it, but with the answer incomplete.'),
+    graceful: z
+      .boolean()
+      .default(false)
+      .describe('Ends the body as HTTP wants it (a realtime session with 1011), but with the answer incomplete.'),
   }),
-  behaviour('roleOnly', 'The chunk that only names the role, then silence.', {}),
-  behaviour('pings', 'Comments, then silence; to a caller who does not stream, silence after the headers.', {
-    intervalMs: milliseconds.default(100),
-    count: count.optional().describe('Without it: for ever.'),
-    thenAnswer: z.boolean().default(false).describe('After the comments the answer, not silence.'),
-  }),
+  behaviour('roleOnly', 'What comes before the first token, such as the chunk that names the role, then silence.', {}),
+  behaviour(
+    'pings',
+    'Comments (of the Messages API: events `ping`), then silence; to a caller who does not stream, silence after the headers.',
+    {
+      intervalMs: milliseconds.default(100),
+      count: count.optional().describe('Without it: for ever.'),
+      thenAnswer: z.boolean().default(false).describe('After the comments the answer, not silence.'),
+    },
+  ),
   behaviour('malformedEvent', 'An event whose data is not JSON, then the rest of the answer.', {
     afterTokens: count.default(1),
-    data: z.string().default('{"choices": [{"delta": {"cont'),
+    data: z.string().optional().describe('By default the beginning of an event of content.'),
   }),
   behaviour('errorEvent', 'An error event inside a 200, which ends the stream.', {
     afterTokens: count.default(1),
-    error: z
-      .record(z.string(), z.unknown())
-      .default({message: 'The engine died.', type: 'server_error', param: null, code: 'internal_error'}),
-    done: z.boolean().default(false).describe('[DONE] after it, as vLLM does it.'),
+    error: failure,
+    done: z.boolean().default(false).describe('After it what ends the stream: [DONE], as vLLM does it.'),
   }),
-  behaviour('noDone', 'Finishes, but never says [DONE].', {
+  behaviour(
+    'failed',
+    'The model fails after so many tokens, and the answer says so: `response.failed`, or `status: "failed"`. Responses API only.',
+    {afterTokens: count.default(1), error: failure},
+  ),
+  behaviour('noDone', 'All but what says that nothing follows: [DONE], `response.completed`, `message_stop` ...', {
     keepOpen: z.boolean().default(false).describe('Leaves the connection open after the finish.'),
   }),
   behaviour('wrongContentLength', 'A content-length that is too long; the connection closes where the body ends.', {

@@ -1,7 +1,7 @@
 import {describe, expect, it} from '@jest/globals';
 import {answerChat} from './chat.ts';
 import type {Call} from './model.ts';
-import {bytesOf, properReply} from './reply.ts';
+import {bytesOf, properReply, type Answer} from './reply.ts';
 
 const call: Call = {
   server: {name: 'local', models: ['chat'], ttftMs: 40, tokensPerSecond: 50, tokens: 10, contextWindow: 100},
@@ -21,9 +21,15 @@ type Chunk = {
   usage?: object | null;
 };
 
+const answered = (body: object, overrides: Call['overrides'] = {}): Answer => {
+  const answer = answerChat(body, {...call, overrides});
+  if (answer.kind === 'Refused') throw new Error(answer.error.message);
+  return answer;
+};
+
 /** The JSON of the events but `[DONE]`, and the pause before each. */
 const streamed = (body: object, overrides: Call['overrides'] = {}): {chunk: Chunk; afterMs: number}[] =>
-  [...properReply(answerChat({...body, stream: true}, {...call, overrides})).pieces]
+  [...properReply(answered({...body, stream: true}, overrides)).pieces]
     .map(({data, afterMs}) => ({text: Buffer.from(bytesOf(data)).toString(), afterMs}))
     .filter(({text}) => text !== 'data: [DONE]\n\n')
     .map(({text, afterMs}) => ({chunk: JSON.parse(text.slice('data: '.length)) as Chunk, afterMs}));
@@ -88,8 +94,8 @@ describe('a streamed chat', () => {
 describe('a chat that cannot be answered', () => {
   const errorOf = (body: unknown): object => {
     const answer = answerChat(body, call);
-    if (answer.kind !== 'Plain') throw new Error('expected a plain answer');
-    return {status: answer.status, ...(JSON.parse(answer.body) as {error: object}).error};
+    if (answer.kind !== 'Refused') throw new Error('expected a refusal');
+    return {status: answer.status, param: null, ...answer.error};
   };
 
   it.each([

@@ -1,5 +1,6 @@
 /** POST /v1/chat/completions: https://platform.openai.com/docs/api-reference/chat */
 import {z} from 'zod';
+import type {Outcome} from './errors.ts';
 import {
   badRequest,
   modelIsUnknown,
@@ -13,11 +14,22 @@ import {
   type StreamedChoice,
 } from './model.ts';
 import type {Prompt} from './prompts.ts';
-import {plainAnswer, type Answer} from './reply.ts';
+import {plainAnswer} from './reply.ts';
 import {estimateTokens, hashOf} from './text.ts';
-import {toolToCall, toolSchema, type ToolCall} from './tools.ts';
+import {sampleOf, sayJson} from './json-sample.ts';
+import {toolChoiceOf, toolToCall, type Tool, type ToolCall} from './tools.ts';
 
 const contentSchema = z.union([z.string(), z.array(z.looseObject({type: z.string(), text: z.string().optional()}))]);
+
+const toolSchema = z.looseObject({
+  type: z.string(),
+  function: z.looseObject({name: z.string(), parameters: z.unknown().optional()}).optional(),
+});
+
+const formatSchema = z.looseObject({
+  type: z.string(),
+  json_schema: z.looseObject({schema: z.unknown().optional()}).optional(),
+});
 
 const chatSchema = z.looseObject({
   model: z.string(),
@@ -29,6 +41,7 @@ const chatSchema = z.looseObject({
   n: z.int().min(1).max(128).nullish(),
   tools: z.array(toolSchema).nullish(),
   tool_choice: z.union([z.string(), z.looseObject({function: z.looseObject({name: z.string()}).optional()})]).nullish(),
+  response_format: formatSchema.nullish(),
 });
 
 export type ChatRequest = z.output<typeof chatSchema>;
@@ -38,15 +51,32 @@ const textOf = (content: ChatRequest['messages'][number]['content']): string =>
 
 type Said = {content: string[]; toolCall: ToolCall | undefined; finishReason: string};
 
+const toolFor = ({tools, tool_choice, messages}: ChatRequest): Omit<ToolCall, 'id'> | undefined => {
+  const offered = (tools ?? []).flatMap((tool): Tool[] =>
+    tool.function === undefined ? [] : [{name: tool.function.name, parameters: tool.function.parameters}],
+  );
+  const choice = toolChoiceOf(typeof tool_choice === 'object' ? (tool_choice?.function ?? null) : tool_choice);
+  // The result of a call comes last; to call again would never end.
+  const hasResult = messages.at(-1)?.role === 'tool';
+  const asked = hasResult ? '' : textOf(messages.findLast(({role}) => role === 'user')?.content);
+  return toolToCall({tools: offered, choice}, asked);
+};
+
+const jsonFor = ({response_format: format}: ChatRequest): string[] | undefined => {
+  if (format?.type === 'json_object') return sayJson({answer: 'a sample'});
+  return format?.type === 'json_schema' ? sayJson(sampleOf(format.json_schema?.schema)) : undefined;
+};
+
 const sayAll = (call: Call, request: ChatRequest, prompt: Prompt): Said[] => {
-  const tool = toolToCall(request, textOf(request.messages.findLast(({role}) => role === 'user')?.content));
+  const tool = toolFor(request);
+  const json = jsonFor(request);
   const limit = request.max_completion_tokens ?? request.max_tokens ?? undefined;
   return Array.from({length: request.n ?? 1}, (_, choice) => {
     if (tool !== undefined) {
       const toolCall = {...tool, id: `call_${call.id.slice(0, 20)}${choice}`};
       return {content: [], toolCall, finishReason: call.overrides.finishReason ?? 'tool_calls'};
     }
-    const {tokens, finishReason} = speak(call, prompt, {choice, limit});
+    const {tokens, finishReason} = speak(call, prompt, {choice, limit, json});
     return {content: tokens, toolCall: undefined, finishReason};
   });
 };
@@ -92,7 +122,7 @@ const streamedChoice = ({content, toolCall, finishReason}: Said, index: number):
   };
 };
 
-export const answerChat = (body: unknown, call: Call): Answer => {
+export const answerChat = (body: unknown, call: Call): Outcome => {
   const parsed = chatSchema.safeParse(body);
   if (!parsed.success) return badRequest(parsed.error);
   const request = parsed.data;

@@ -1,5 +1,6 @@
 /** POST /v1/completions: https://platform.openai.com/docs/api-reference/completions */
 import {z} from 'zod';
+import type {Outcome} from './errors.ts';
 import {
   badRequest,
   modelIsUnknown,
@@ -14,7 +15,7 @@ import {
   type StreamedChoice,
 } from './model.ts';
 import {promptsOf, promptSchema} from './prompts.ts';
-import {plainAnswer, type Answer} from './reply.ts';
+import {plainAnswer} from './reply.ts';
 import {hashOf} from './text.ts';
 
 const completionSchema = z.looseObject({
@@ -41,7 +42,7 @@ const streamedChoice = ({tokens, finishReason}: Spoken, index: number): Streamed
   return {opening: [entry('', null)], content: content(), closing: entry('', finishReason)};
 };
 
-export const answerCompletion = (body: unknown, call: Call): Answer => {
+export const answerCompletion = (body: unknown, call: Call): Outcome => {
   const parsed = completionSchema.safeParse(body);
   if (!parsed.success) return badRequest(parsed.error);
   const request = parsed.data;

@@ -10,9 +10,10 @@
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {z} from 'zod';
 import {BehaviourError, behaviourSchema, parseInstruction} from './behaviour.ts';
+import {errorAnswer} from './errors.ts';
 import {parseJson, pathOf, readBody, send} from './exchange.ts';
 import type {Instructions} from './instructions.ts';
-import {errorAnswer, plainAnswer, type PlainAnswer} from './reply.ts';
+import {plainAnswer, type PlainAnswer} from './reply.ts';
 import type {RequestLog} from './requests.ts';
 
 export type Controlled = {instructions: Instructions; log: RequestLog; state: () => object};
@@ -21,7 +22,7 @@ const instruct = async (request: IncomingMessage, {instructions}: Controlled): P
   const body = await readBody(request);
   if (body.kind !== 'Whole') return errorAnswer(413, {message: 'The behaviour is too large.'});
   try {
-    const {behaviour, times} = parseInstruction(parseJson(body.text));
+    const {behaviour, times} = parseInstruction(parseJson(body.bytes.toString('utf8')));
     instructions.behave(behaviour, times);
     return plainAnswer(200, instructions.describe());
   } catch (error) {

@@ -1,8 +1,9 @@
 /** POST /v1/embeddings: https://platform.openai.com/docs/api-reference/embeddings */
 import {z} from 'zod';
+import type {Outcome} from './errors.ts';
 import {badRequest, modelIsUnknown, promptIsTooLong, type Call} from './model.ts';
 import {promptsOf, promptSchema} from './prompts.ts';
-import {plainAnswer, type Answer} from './reply.ts';
+import {plainAnswer} from './reply.ts';
 import {hashOf, randomFrom} from './text.ts';
 
 const embeddingSchema = z.looseObject({
@@ -23,7 +24,7 @@ export const vectorOf = (text: string, dimensions: number): Float32Array => {
 const encoded = (vector: Float32Array, format: 'float' | 'base64'): number[] | string =>
   format === 'float' ? [...vector] : Buffer.from(vector.buffer).toString('base64');
 
-export const answerEmbedding = (body: unknown, call: Call): Answer => {
+export const answerEmbedding = (body: unknown, call: Call): Outcome => {
   const parsed = embeddingSchema.safeParse(body);
   if (!parsed.success) return badRequest(parsed.error);
   const request = parsed.data;

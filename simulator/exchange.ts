@@ -4,7 +4,7 @@ import type {PlainAnswer} from './reply.ts';
 
 const mostBodyBytes = 64 * 1024 * 1024;
 
-export type ReceivedBody = {kind: 'Whole'; text: string} | {kind: 'TooLarge'} | {kind: 'CallerLeft'};
+export type ReceivedBody = {kind: 'Whole'; bytes: Buffer<ArrayBuffer>} | {kind: 'TooLarge'} | {kind: 'CallerLeft'};
 
 export const readBody = (request: IncomingMessage): Promise<ReceivedBody> =>
   new Promise((resolve) => {
@@ -17,7 +17,7 @@ export const readBody = (request: IncomingMessage): Promise<ReceivedBody> =>
     });
     request.on('end', () => {
       if (bytes > mostBodyBytes) resolve({kind: 'TooLarge'});
-      else resolve({kind: 'Whole', text: Buffer.concat(chunks).toString('utf8')});
+      else resolve({kind: 'Whole', bytes: Buffer.concat(chunks)});
     });
     // An 'error' always comes with a 'close'; without a listener it would end the process.
     request.on('error', () => {});

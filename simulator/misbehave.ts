@@ -1,7 +1,17 @@
 /** One function per behaviour: from the answer as it should be to what goes over the wire instead. */
 import type {Behaviour, BehaviourNamed} from './behaviour.ts';
-import {chain, firstHalf, insertAfter, pings, split, take, takeBytes} from './pieces.ts';
-import {errorAnswer, event, piece, properReply, type Answer, type Ending, type Piece, type Reply} from './reply.ts';
+import {chain, firstHalf, insertAfter, later, pings, split, take, takeBytes} from './pieces.ts';
+import type {ErrorAnswer} from './errors.ts';
+import {
+  piece,
+  properReply,
+  type Answer,
+  type Ending,
+  type EventForm,
+  type Piece,
+  type Reply,
+  type StreamedAnswer,
+} from './reply.ts';
 
 /** The pieces up to and with so many tokens; of a plain answer, half. */
 const upToTokens = (answer: Answer, tokens: number): Iterable<Piece> =>
@@ -15,19 +25,8 @@ const stopAt = (answer: Answer, at: {where: BehaviourNamed<'hang'>['where']; tok
   return {...properReply(answer), pieces, end};
 };
 
-const errorTypes: Record<number, {type: string; code: string | null}> = {
-  400: {type: 'invalid_request_error', code: null},
-  401: {type: 'invalid_request_error', code: 'invalid_api_key'},
-  404: {type: 'invalid_request_error', code: null},
-  429: {type: 'requests', code: 'rate_limit_exceeded'},
-};
-
-const status = ({status, body, headers}: BehaviourNamed<'status'>): Reply => {
-  const {type, code} = errorTypes[status] ?? {
-    type: status < 500 ? 'invalid_request_error' : 'server_error',
-    code: null,
-  };
-  const reply = properReply(errorAnswer(status, {message: `Simulated status ${status}.`, type, code}));
+const status = ({status, body, headers}: BehaviourNamed<'status'>, errorAnswer: ErrorAnswer): Reply => {
+  const reply = properReply(errorAnswer(status, {message: `Simulated status ${status}.`}));
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   const own = text === undefined ? reply.pieces : [piece(text)];
   const length: Record<string, string> = text === undefined ? {} : {'content-length': String(Buffer.byteLength(text))};
@@ -55,26 +54,47 @@ const cut = (answer: Answer, {afterTokens, afterBytes, graceful}: BehaviourNamed
   return graceful ? {...withoutLength(proper), pieces} : {...proper, pieces, end: 'Cut'};
 };
 
-const whileStreaming = (
-  answer: Answer,
-  change: (answer: Extract<Answer, {kind: 'Streamed'}>) => Partial<Reply>,
-): Reply => ({
+/** A change that only a stream of events can show; any other answer stays as it is. */
+const amongEvents = (answer: Answer, change: (answer: StreamedAnswer, events: EventForm) => Partial<Reply>): Reply => ({
   ...properReply(answer),
-  ...(answer.kind === 'Streamed' ? change(answer) : {}),
+  ...(answer.kind === 'Streamed' && answer.events !== undefined ? change(answer, answer.events) : {}),
 });
 
 const pingsFirst = (answer: Answer, {intervalMs, count, thenAnswer}: BehaviourNamed<'pings'>): Reply => {
   const proper = properReply(answer);
-  // Only a stream can be pinged; a plain caller gets the silence that pings stand for.
-  if (answer.kind === 'Plain') return thenAnswer ? proper : {...proper, pieces: [], end: 'Hang'};
-  const comments = pings(intervalMs, count);
-  return thenAnswer ? {...proper, pieces: chain(comments, proper.pieces)} : {...proper, pieces: comments, end: 'Hang'};
+  // Only a stream of events can be pinged; any other caller gets the silence that pings stand for.
+  if (answer.kind === 'Plain' || answer.events === undefined) {
+    return thenAnswer ? proper : {...proper, pieces: [], end: 'Hang'};
+  }
+  const before = pings(answer.events.ping, intervalMs, count);
+  return thenAnswer ? {...proper, pieces: chain(before, proper.pieces)} : {...proper, pieces: before, end: 'Hang'};
 };
 
 const errorEvent = (answer: Answer, {afterTokens, error, done}: BehaviourNamed<'errorEvent'>): Reply =>
-  whileStreaming(answer, (streamed) => ({
-    pieces: chain(upToTokens(answer, afterTokens), [piece(event({error}))], done ? [streamed.done] : []),
+  amongEvents(answer, (streamed, events) => ({
+    pieces: chain(
+      upToTokens(answer, afterTokens),
+      later(() => piece(events.error(error))),
+      done ? streamed.done : [],
+    ),
   }));
+
+const failed = (answer: Answer, {afterTokens, error}: BehaviourNamed<'failed'>): Reply => {
+  const {failed: fail} = answer;
+  if (fail === undefined) return properReply(answer);
+  if (answer.kind === 'Plain') return properReply({...answer, body: fail(error)});
+  const pieces = chain(
+    upToTokens(answer, afterTokens),
+    later(() => piece(fail(error))),
+  );
+  return {...properReply(answer), pieces};
+};
+
+const noDone = (answer: Answer, keepOpen: boolean): Reply => {
+  if (answer.kind === 'Plain') return properReply(answer);
+  const pieces = chain(answer.opening, answer.content, answer.closing);
+  return {...properReply(answer), pieces, end: keepOpen ? 'Hang' : 'End'};
+};
 
 const wrongContentLength = (answer: Answer, extraBytes: number): Reply => {
   const proper = properReply(answer);
@@ -107,7 +127,11 @@ const raw = ({status, headers, chunks, end}: BehaviourNamed<'raw'>): Reply => ({
   end,
 });
 
-type Act<Name extends Behaviour['do']> = (answer: Answer, behaviour: BehaviourNamed<Name>) => Reply;
+type Act<Name extends Behaviour['do']> = (
+  answer: Answer,
+  behaviour: BehaviourNamed<Name>,
+  errorAnswer: ErrorAnswer,
+) => Reply;
 
 const acts: {[Name in Behaviour['do']]: Act<Name>} = {
   answer: properReply,
@@ -116,22 +140,19 @@ const acts: {[Name in Behaviour['do']]: Act<Name>} = {
     const proper = properReply(answer);
     return {...proper, delayMs: proper.delayMs + ms};
   },
-  status: (_, behaviour) => status(behaviour),
+  status: (_, behaviour, errorAnswer) => status(behaviour, errorAnswer),
   hang: (answer, behaviour) => stopAt(answer, behaviour, 'Hang'),
   reset: (answer, behaviour) => stopAt(answer, behaviour, 'Reset'),
   cut,
   roleOnly: (answer) => stopAt(answer, {where: 'AfterTokens', tokens: 0}, 'Hang'),
   pings: pingsFirst,
   malformedEvent: (answer, {afterTokens, data}) =>
-    whileStreaming(answer, ({opening, content, closing, done}) => ({
-      pieces: chain(opening, insertAfter(content, afterTokens, piece(`data: ${data}\n\n`)), closing, [done]),
+    amongEvents(answer, ({opening, content, closing, done}, events) => ({
+      pieces: chain(opening, insertAfter(content, afterTokens, piece(events.malformed(data))), closing, done),
     })),
   errorEvent,
-  noDone: (answer, {keepOpen}) =>
-    whileStreaming(answer, ({opening, content, closing}) => ({
-      pieces: chain(opening, content, closing),
-      end: keepOpen ? 'Hang' : 'End',
-    })),
+  failed,
+  noDone: (answer, {keepOpen}) => noDone(answer, keepOpen),
   wrongContentLength: (answer, {extraBytes}) => wrongContentLength(answer, extraBytes),
   slowBytes: (answer, {chunkBytes, intervalMs}) => {
     const proper = properReply(answer);
@@ -147,6 +168,6 @@ const acts: {[Name in Behaviour['do']]: Act<Name>} = {
 };
 
 /** What goes over the wire when the answer should be `answer` and the simulator was told `behaviour`. */
-export const misbehave = (answer: Answer, behaviour: Behaviour): Reply =>
+export const misbehave = (answer: Answer, behaviour: Behaviour, errorAnswer: ErrorAnswer): Reply =>
   // The table pairs each name with its own function, which an index by a union of names cannot express.
-  (acts[behaviour.do] as (answer: Answer, behaviour: Behaviour) => Reply)(answer, behaviour);
+  (acts[behaviour.do] as Act<Behaviour['do']>)(answer, behaviour, errorAnswer);

@@ -1,7 +1,8 @@
 /** What the model APIs have in common: the server they belong to, pace, choices as a stream, usage, and refusals. */
 import type {z} from 'zod';
 import type {AnswerOverrides} from './behaviour.ts';
-import {errorAnswer, event, piece, type Piece, type PlainAnswer, type StreamedAnswer} from './reply.ts';
+import {refuse, type Refusal} from './errors.ts';
+import {event, eventStreamHeaders, openAiEvents, piece, type Piece, type StreamedAnswer} from './reply.ts';
 import type {Prompt} from './prompts.ts';
 import {hashOf, sayTokens, tokensOf} from './text.ts';
 
@@ -44,22 +45,29 @@ export const usageOf = (promptTokens: number, completionTokens: number): Usage =
 
 export type Spoken = {tokens: string[]; finishReason: string};
 
-/** The text of one choice, and why it ends. The prompt, and which of the choices it is, decide the words. */
+/** The tokens that a behaviour puts into the model's mouth. */
+export const toldIn = ({text}: AnswerOverrides): string[] | undefined =>
+  typeof text === 'string' ? tokensOf(text) : text;
+
+const roomAfter = ({contextWindow = Infinity}: ModelServer, {tokens}: Prompt): number => contextWindow - tokens;
+
+const tokensWanted = ({answerTokens}: AnswerOverrides, {tokens}: ModelServer): number => answerTokens ?? tokens;
+
+const finishOf = (count: number, wanted: number): string => (count < wanted ? 'length' : 'stop');
+
+/** The text of one choice, and why it ends. The prompt, and which of the choices it is, decide the words; `json`: instead of words. */
 export const speak = (
   {server, overrides}: Call,
   prompt: Prompt,
-  {choice, limit}: {choice: number; limit: number | undefined},
+  {choice = 0, limit = Infinity, json}: {choice?: number; limit?: number | undefined; json?: string[] | undefined},
 ): Spoken => {
-  const {text} = overrides;
-  const told = typeof text === 'string' ? tokensOf(text) : text;
-  const wanted = told?.length ?? overrides.answerTokens ?? server.tokens;
-  const room = server.contextWindow === undefined ? Infinity : server.contextWindow - prompt.tokens;
-  const count = Math.min(wanted, limit ?? Infinity, room);
-  const tokens = told?.slice(0, count) ?? sayTokens({name: server.name, count, seed: hashOf(prompt.text) + choice});
+  const told = toldIn(overrides) ?? json;
+  const wanted = told?.length ?? tokensWanted(overrides, server);
+  const count = Math.min(wanted, limit, roomAfter(server, prompt));
+  const seed = hashOf(prompt.text) + choice;
+  const tokens = told?.slice(0, count) ?? sayTokens({name: server.name, count, seed});
   return {tokens, finishReason: overrides.finishReason ?? finishOf(count, wanted)};
 };
-
-const finishOf = (count: number, wanted: number): string => (count < wanted ? 'length' : 'stop');
 
 /** One choice as the entries of `choices` that bring it, one per token. */
 export type StreamedChoice = {opening: object[]; content: Iterable<object>; closing: object};
@@ -81,6 +89,19 @@ function* inTurns(choices: StreamedChoice[], {ttftMs, gapMs}: Pace): Iterable<{c
   }
 }
 
+/** The pieces of one answer's tokens at the model's pace. */
+export function* paced<Token>(
+  tokens: Iterable<Token>,
+  {ttftMs, gapMs}: Pace,
+  say: (token: Token) => string | Uint8Array,
+): Iterable<Piece> {
+  let afterMs = ttftMs;
+  for (const token of tokens) {
+    yield piece(say(token), afterMs);
+    afterMs = gapMs;
+  }
+}
+
 const wantsUsage = (call: Call, asked: boolean): boolean =>
   call.overrides.usage === 'Always' || (asked && call.overrides.usage !== 'Never');
 
@@ -98,39 +119,40 @@ export const streamedAnswer = (
   }
   return {
     kind: 'Streamed',
-    headers: {'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache'},
+    headers: eventStreamHeaders,
     opening: choices.flatMap(({opening}) => opening.map((choice) => chunk(choice))),
     content: content(),
     closing: [
       ...choices.map(({closing}) => chunk(closing)),
       ...(hasUsage ? [piece(event({...base, choices: [], usage}))] : []),
     ],
-    done: piece('data: [DONE]\n\n'),
+    done: [piece('data: [DONE]\n\n')],
+    events: openAiEvents('{"choices": [{"delta": {"cont'),
   };
 };
 
-export const badRequest = (error: z.ZodError): PlainAnswer => {
+export const badRequest = (error: z.ZodError): Refusal => {
   const issue = error.issues[0];
   const param = issue === undefined || issue.path.length === 0 ? null : issue.path.join('.');
-  return errorAnswer(400, {
+  return refuse(400, {
     message: `Invalid request: ${issue?.message ?? 'not an object'} (${param ?? 'body'}).`,
     param,
   });
 };
 
-export const modelIsUnknown = (server: ModelServer, model: string): PlainAnswer | undefined =>
+export const modelIsUnknown = (server: ModelServer, model: string): Refusal | undefined =>
   server.models.includes(model)
     ? undefined
-    : errorAnswer(404, {
+    : refuse(404, {
         message: `The model \`${model}\` does not exist or you do not have access to it.`,
         param: 'model',
         code: 'model_not_found',
       });
 
-export const promptIsTooLong = (server: ModelServer, promptTokens: number, param: string): PlainAnswer | undefined =>
+export const promptIsTooLong = (server: ModelServer, promptTokens: number, param: string): Refusal | undefined =>
   server.contextWindow === undefined || promptTokens <= server.contextWindow
     ? undefined
-    : errorAnswer(400, {
+    : refuse(400, {
         message:
           `This model's maximum context length is ${server.contextWindow} tokens. However, your ${param} resulted in ` +
           `${promptTokens} tokens. Please reduce the length of the ${param}.`,

@@ -3,15 +3,19 @@ import type {ServerResponse} from 'node:http';
 import type {Socket} from 'node:net';
 import type {Ending, Piece, Reply} from './reply.ts';
 
+/** `tcp`: the connection beneath, which is not the response's own socket if there is TLS. */
+export type Recipient = {response: ServerResponse; tcp: Socket};
+
 type Line = {
   response: ServerResponse;
+  tcp: Socket;
   gone: () => boolean;
   sleep: (ms: number) => Promise<void>;
   drained: () => Promise<void>;
 };
 
 /** Every wait also ends when the caller leaves, so that no timer outlives its request. */
-const lineTo = (response: ServerResponse): Line => {
+const lineTo = ({response, tcp}: Recipient): Line => {
   let closed = response.destroyed;
   response.once('close', () => {
     closed = true;
@@ -29,6 +33,7 @@ const lineTo = (response: ServerResponse): Line => {
     });
   return {
     response,
+    tcp,
     gone: () => closed,
     sleep: (ms) =>
       wait((done) => {
@@ -67,14 +72,14 @@ const writePieces = async (line: Line, pieces: Iterable<Piece>): Promise<void> =
 /** A reset drops what the socket still holds, so the bytes before it go out first. */
 const flushed = async (line: Line, socket: Socket): Promise<void> => {
   do await line.sleep(1);
-  while (socket.writableLength > 0 && !line.gone());
+  while (socket.writableLength + line.tcp.writableLength > 0 && !line.gone());
 };
 
 const breakOff = async (line: Line, end: Exclude<Ending, 'End' | 'Hang'>, hasHead: boolean): Promise<void> => {
   const {socket} = line.response;
   if (socket === null) return;
   if (hasHead) await flushed(line, socket);
-  if (end === 'Reset') socket.resetAndDestroy();
+  if (end === 'Reset') line.tcp.resetAndDestroy();
   else socket.destroySoon();
 };
 
@@ -87,8 +92,9 @@ const closeLater = (response: ServerResponse, afterMs: number): void => {
  * Resolves when all was written or the caller left; after a `Hang`, at once, with the connection open.
  * `onBreakOff` is called just before the simulator itself cuts or resets the connection.
  */
-export const perform = async (reply: Reply, response: ServerResponse, onBreakOff: () => void): Promise<void> => {
-  const line = lineTo(response);
+export const perform = async (reply: Reply, recipient: Recipient, onBreakOff: () => void): Promise<void> => {
+  const {response} = recipient;
+  const line = lineTo(recipient);
   if (reply.delayMs > 0) await line.sleep(reply.delayMs);
   if (line.gone()) return;
   if (reply.head !== undefined) {

@@ -8,8 +8,8 @@ const joined = (pieces: Iterable<Piece>): string =>
 
 describe('pieces of a reply', () => {
   it('are taken only as far as needed, so that an endless list is fine', () => {
-    expect([...take(pings(10), 2)]).toEqual([piece(': ping\n\n', 10), piece(': ping\n\n', 10)]);
-    expect([...take(pings(10), 0)]).toEqual([]);
+    expect([...take(pings(': ping\n\n', 10), 2)]).toEqual([piece(': ping\n\n', 10), piece(': ping\n\n', 10)]);
+    expect([...take(pings(': ping\n\n', 10), 0)]).toEqual([]);
     expect([...take([1], 5)]).toEqual([1]);
   });
 

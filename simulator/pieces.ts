@@ -52,9 +52,14 @@ export function* insertAfter<Item>(items: Iterable<Item>, count: number, inserte
   if (seen < count) yield inserted;
 }
 
-/** Comments that keep a connection awake; endless without a count. */
-export function* pings(intervalMs: number, count = Infinity): Iterable<Piece> {
-  for (let sent = 0; sent < count; sent += 1) yield piece(': ping\n\n', intervalMs);
+/** What keeps a connection awake; endless without a count. */
+export function* pings(ping: string, intervalMs: number, count = Infinity): Iterable<Piece> {
+  for (let sent = 0; sent < count; sent += 1) yield piece(ping, intervalMs);
+}
+
+/** An item that is made only when its turn comes. */
+export function* later<Item>(make: () => Item): Iterable<Item> {
+  yield make();
 }
 
 export function* chain<Item>(...lists: Iterable<Item>[]): Iterable<Item> {

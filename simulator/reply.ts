@@ -19,22 +19,64 @@ export type Reply = {
   afterwards?: {closeAfterMs: number} | 'ResetOnNextRequest';
 };
 
-/** What a well-behaved model server answers; behaviours make a Reply of it. */
-export type PlainAnswer = {kind: 'Plain'; status: number; headers: Headers; body: string; workMs: number};
+/** The failure of a model, as a test words it; undefined: as the API words one of its own. */
+export type FailureDetails = Record<string, unknown> | undefined;
+
+/** How a stream of events says what is not an answer. */
+export type EventForm = {
+  ping: string;
+  /** The model failed in the middle. */
+  error: (error: FailureDetails) => string;
+  /** An event of content whose data is not JSON: it breaks off, or is what is given. */
+  malformed: (data: string | undefined) => string;
+};
+
+/**
+ * What a well-behaved model server answers; behaviours make a Reply of it. `failed`: what an API that reports a failed model as an
+ * answer of its own says instead, in a stream after the content so far.
+ */
+export type PlainAnswer = {
+  kind: 'Plain';
+  status: number;
+  headers: Headers;
+  body: string;
+  workMs: number;
+  failed?: (error: FailureDetails) => string;
+};
 export type StreamedAnswer = {
   kind: 'Streamed';
   headers: Headers;
-  /** The chunks that name the role. */
-  opening: Piece[];
+  /** What comes before the first token, such as the chunks that name the role. */
+  opening: Iterable<Piece>;
   /** One piece per token. */
   content: Iterable<Piece>;
-  /** The chunks with the finish reasons, and usage. */
-  closing: Piece[];
-  done: Piece;
+  /** Finish reasons, and usage. */
+  closing: Iterable<Piece>;
+  /** What says that nothing follows, where the API has it. */
+  done: Iterable<Piece>;
+  /** A stream of bytes has none. */
+  events: EventForm | undefined;
+  failed?: (error: FailureDetails) => string;
 };
 export type Answer = PlainAnswer | StreamedAnswer;
 
 export const event = (data: unknown): string => `data: ${JSON.stringify(data)}\n\n`;
+
+export const namedEvent = (name: string, data: unknown): string => `event: ${name}\n${event(data)}`;
+
+export const eventStreamHeaders: Headers = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache',
+};
+
+const openAiFailure = {message: 'The engine died.', type: 'server_error', param: null, code: 'internal_error'};
+
+/** As most of OpenAI's APIs do it. `cut` is how an event of content begins. */
+export const openAiEvents = (cut: string): EventForm => ({
+  ping: ': ping\n\n',
+  error: (error = openAiFailure) => event({error}),
+  malformed: (data = cut) => `data: ${data}\n\n`,
+});
 
 export const piece = (data: string | Uint8Array, afterMs = 0): Piece => ({data, afterMs});
 
@@ -48,20 +90,6 @@ export const plainAnswer = (status: number, body: unknown, workMs = 0): PlainAns
   workMs,
 });
 
-/** An answer that carries an error, as OpenAI words it. */
-export const errorAnswer = (
-  status: number,
-  error: {message: string; type?: string; param?: string | null; code?: string | null},
-): PlainAnswer =>
-  plainAnswer(status, {
-    error: {
-      message: error.message,
-      type: error.type ?? 'invalid_request_error',
-      param: error.param ?? null,
-      code: error.code ?? null,
-    },
-  });
-
 const plainBody = (answer: PlainAnswer): {headers: Headers; pieces: Piece[]} => ({
   headers: {...answer.headers, 'content-length': String(Buffer.byteLength(answer.body))},
   pieces: [piece(answer.body)],
@@ -71,7 +99,7 @@ function* streamedPieces(answer: StreamedAnswer): Iterable<Piece> {
   yield* answer.opening;
   yield* answer.content;
   yield* answer.closing;
-  yield answer.done;
+  yield* answer.done;
 }
 
 /** The answer as it should be. */

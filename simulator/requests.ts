@@ -1,5 +1,7 @@
 /** What the simulator was asked: the latest requests, bounded in number and in bytes. */
 import type {IncomingMessage} from 'node:http';
+import type {ApiRequest} from './api.ts';
+import type {ReceivedForm} from './form.ts';
 
 export type RecordedRequest = {
   /** 1 for the first. */
@@ -11,22 +13,24 @@ export type RecordedRequest = {
   /** Names in lower case. */
   headers: Record<string, string | string[] | undefined>;
   rawHeaders: string[];
-  /** Parsed, or the text if it is not JSON; undefined until it has arrived. */
+  /** Parsed, or the text if it is not JSON; undefined until it has arrived, and of a form. */
   body: unknown;
-  /** As it came. */
+  /** As it came; empty of a form. */
   text: string;
+  /** Of a multipart request that could be read: its fields, and its files by size and hash. */
+  form: ReceivedForm | undefined;
   /** Milliseconds since 1970. */
   receivedAt: number;
   /** undefined while it runs. */
   endedAt: number | undefined;
-  /** The answer's status; undefined if none was sent. */
+  /** The answer's status; undefined if none was sent. 101: a realtime session. */
   status: number | undefined;
   callerLeft: boolean;
 };
 
 export type RequestLog = {
   add: (request: IncomingMessage, connection: number) => RecordedRequest;
-  setBody: (record: RecordedRequest, text: string) => void;
+  setBody: (record: RecordedRequest, body: ApiRequest['body']) => void;
   list: () => RecordedRequest[];
   clear: () => void;
 };
@@ -66,6 +70,7 @@ export const createRequestLog = (): RequestLog => {
         rawHeaders: request.rawHeaders,
         body: undefined,
         text: '',
+        form: undefined,
         receivedAt: Date.now(),
         endedAt: undefined,
         status: undefined,
@@ -75,7 +80,12 @@ export const createRequestLog = (): RequestLog => {
       forgetOldest();
       return record;
     },
-    setBody: (record, text) => {
+    setBody: (record, body) => {
+      if (body.kind === 'Form') {
+        record.form = body.form;
+        return;
+      }
+      const {text} = body;
       record.text = text;
       record.body = parsed(text);
       if (records.includes(record)) bytes += text.length;

@@ -1,17 +1,13 @@
 /** The simulator itself: a model server on a socket that does what it is told. */
-import {randomUUID} from 'node:crypto';
-import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
-import type {AddressInfo, Socket} from 'node:net';
-import {answerOther, answerPost} from './api.ts';
-import {BehaviourError, parseBehaviour, type AnswerOverrides, type Behaviour} from './behaviour.ts';
-import {control, isControl} from './control.ts';
-import {pathOf, readBody, send} from './exchange.ts';
-import {createInstructions, type BehaviourSource} from './instructions.ts';
-import {misbehave} from './misbehave.ts';
+import {createServer, type Server as HttpServer, type ServerOptions} from 'node:http';
+import {createServer as createTlsServer} from 'node:https';
+import type {AddressInfo} from 'node:net';
+import {trackConnections} from './connections.ts';
+import {createHandler, type Counters} from './handler.ts';
+import type {BehaviourSource} from './instructions.ts';
 import type {ModelServer} from './model.ts';
-import {perform} from './perform.ts';
-import {errorAnswer, type Reply} from './reply.ts';
-import {createRequestLog, type RecordedRequest} from './requests.ts';
+import {createRealtime, isRealtime} from './realtime.ts';
+import type {RecordedRequest} from './requests.ts';
 
 export type SimulatorOptions = {
   /** 127.0.0.1 unless given. */
@@ -29,18 +25,20 @@ export type SimulatorOptions = {
   name?: string | undefined;
   /** In tokens; a longer prompt is refused. Any length unless given. */
   contextWindow?: number | undefined;
+  /** Serves with TLS. `requestCert`: only to callers whose certificate `ca` has signed. All in PEM. */
+  tls?: {key: string; cert: string; ca?: string | undefined; requestCert?: boolean | undefined} | undefined;
 };
 
 export type Simulator = {
-  /** `http://127.0.0.1:PORT/v1` */
+  /** `http://127.0.0.1:PORT/v1`, with TLS `https:` */
   url: string;
-  /** `http://127.0.0.1:PORT` */
+  /** The same without `/v1`. */
   origin: string;
   port: number;
   /** The latest 1,000 requests but those to `/control` and `/health`, oldest first. The records go on filling while a request runs. */
   requests: () => RecordedRequest[];
   /**
-   * What POSTs to `/v1/...` get. With `times`: the next ones, after those said earlier with `times`; without, all that nothing
+   * What calls of a model get: POSTs, `/v1/responses/{id}`, the handshake of a realtime session. With `times`: the next ones, after those said earlier with `times`; without, all that nothing
    * with `times` is left for. A request's own `x-simulate` header or `simulate` field goes first.
    */
   behave: (behaviour: BehaviourSource, options?: {times?: number | undefined}) => void;
@@ -48,48 +46,15 @@ export type Simulator = {
   reset: () => void;
   openConnections: () => number;
   activeRequests: () => number;
-  /** Since the start. */
+  /** Since the start, those that broke in the TLS handshake included. */
   totalConnections: () => number;
+  /** Connections since the start whose caller resumed an earlier TLS session. */
+  resumedSessions: () => number;
   /** Requests whose caller left before the end. */
   aborted: () => number;
   /** Breaks off whatever runs. */
   close: () => Promise<void>;
 };
-
-type Connections = {sockets: Set<Socket>; numbers: WeakMap<Socket, number>; total: number; doomed: WeakSet<Socket>};
-
-const trackConnections = (server: Server): Connections => {
-  const connections: Connections = {sockets: new Set(), numbers: new WeakMap(), total: 0, doomed: new WeakSet()};
-  server.on('connection', (socket) => {
-    connections.total += 1;
-    connections.sockets.add(socket);
-    connections.numbers.set(socket, connections.total);
-    socket.on('close', () => connections.sockets.delete(socket));
-  });
-  return connections;
-};
-
-/** A behaviour that the request brings along: in its header, or, as proxies drop strange headers, in its body. */
-const ownBehaviour = ({headers, body}: RecordedRequest): Behaviour | undefined => {
-  const header = headers['x-simulate'];
-  if (typeof header === 'string') {
-    try {
-      return parseBehaviour(JSON.parse(header));
-    } catch (error) {
-      if (error instanceof BehaviourError) throw new BehaviourError(`x-simulate: ${error.message}`);
-      throw new BehaviourError('x-simulate: not JSON');
-    }
-  }
-  if (typeof body !== 'object' || body === null || !('simulate' in body)) return undefined;
-  try {
-    return parseBehaviour(body.simulate);
-  } catch (error) {
-    throw new BehaviourError(`simulate: ${error instanceof Error ? error.message : 'invalid'}`);
-  }
-};
-
-const overridesOf = (behaviour: Behaviour): AnswerOverrides =>
-  behaviour.do === 'hugeEvent' ? {...behaviour, text: ['x'.repeat(behaviour.bytes)]} : behaviour;
 
 const modelServer = (options: SimulatorOptions): ModelServer => ({
   name: options.name ?? 'simulator',
@@ -100,95 +65,12 @@ const modelServer = (options: SimulatorOptions): ModelServer => ({
   contextWindow: options.contextWindow,
 });
 
-type State = {active: number; aborted: number; closing: boolean};
-
-const createHandler = (model: ModelServer, connections: Connections, state: State) => {
-  const instructions = createInstructions();
-  const log = createRequestLog();
-
-  const replyTo = (record: RecordedRequest, path: string): Reply => {
-    const behaviour = ownBehaviour(record) ?? instructions.next(record);
-    const call = {
-      server: model,
-      id: randomUUID().replaceAll('-', ''),
-      createdSeconds: Math.floor(Date.now() / 1000),
-      overrides: overridesOf(behaviour),
-    };
-    return misbehave(answerPost(path, record.text, call), behaviour);
-  };
-
-  /** Counts the request in until its response closes; what it returns is called when the simulator itself ends it. */
-  const follow = (record: RecordedRequest, response: ServerResponse): (() => void) => {
-    let ended = false;
-    state.active += 1;
-    response.once('close', () => {
-      state.active -= 1;
-      record.endedAt = Date.now();
-      record.status = response.headersSent ? response.statusCode : undefined;
-      record.callerLeft = !ended && !state.closing;
-      if (record.callerLeft) state.aborted += 1;
-    });
-    return () => {
-      ended = true;
-    };
-  };
-
-  const answerRecorded = async (record: RecordedRequest, request: IncomingMessage, response: ServerResponse) => {
-    const ending = follow(record, response);
-    if (connections.doomed.has(request.socket)) {
-      ending();
-      request.socket.resetAndDestroy();
-      return;
-    }
-    response.setHeader('x-request-id', `req_${randomUUID().replaceAll('-', '')}`);
-    response.once('finish', ending);
-    const body = await readBody(request);
-    if (body.kind === 'CallerLeft') return;
-    if (body.kind === 'TooLarge') return send(response, errorAnswer(413, {message: 'The request is too large.'}));
-    log.setBody(record, body.text);
-    const path = pathOf(request);
-    if (record.method !== 'POST') return send(response, answerOther(record.method, path, model));
-    const reply = replyTo(record, path);
-    if (reply.afterwards === 'ResetOnNextRequest') {
-      response.once('finish', () => connections.doomed.add(request.socket));
-    }
-    await perform(reply, response, ending);
-  };
-
-  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const path = pathOf(request);
-    if (isControl(path)) return control(request, response, {instructions, log, state: describe});
-    if (path === '/health') return send(response, answerOther(request.method ?? '', path, model));
-    const record = log.add(request, connections.numbers.get(request.socket) ?? 0);
-    await answerRecorded(record, request, response);
-  };
-
-  const describe = (): object => ({
-    ...model,
-    behaviour: instructions.describe(),
-    requests: log.list().length,
-    activeRequests: state.active,
-    openConnections: connections.sockets.size,
-    totalConnections: connections.total,
-    aborted: state.aborted,
-  });
-
-  const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    serve(request, response).catch((error: unknown) => {
-      if (response.headersSent) {
-        response.destroy();
-        return;
-      }
-      const message = error instanceof Error ? error.message : String(error);
-      const status = error instanceof BehaviourError ? 400 : 500;
-      send(response, errorAnswer(status, {message, code: 'invalid_behaviour'}));
-    });
-  };
-
-  return {handle, instructions, log};
+const serverFor = ({tls}: SimulatorOptions): HttpServer => {
+  const options: ServerOptions = {keepAliveTimeout: 300_000, requestTimeout: 0, shouldUpgradeCallback: isRealtime};
+  return tls === undefined ? createServer(options) : createTlsServer({...options, ...tls});
 };
 
-const listening = (server: Server, host: string, port: number): Promise<void> =>
+const listening = (server: HttpServer, host: string, port: number): Promise<void> =>
   new Promise((resolve, reject) => {
     server.once('error', reject);
     // A backlog that takes a burst of callers at once.
@@ -206,17 +88,19 @@ const reachable = (host: string): string => {
 
 /** @throws the system's error (`EADDRINUSE` ...) if the address cannot be had */
 export const startSimulator = async (options: SimulatorOptions): Promise<Simulator> => {
-  const server = createServer({keepAliveTimeout: 300_000, requestTimeout: 0});
+  const server = serverFor(options);
   const connections = trackConnections(server);
-  const state: State = {active: 0, aborted: 0, closing: false};
-  const {handle, instructions, log} = createHandler(modelServer(options), connections, state);
+  const counters: Counters = {active: 0, aborted: 0, closing: false};
+  const model = modelServer(options);
+  const {handle, instructions, log} = createHandler(model, connections, counters);
   server.on('request', handle);
+  server.on('upgrade', createRealtime(model, {connections, counters}, {instructions, log}));
 
   const host = options.host ?? '127.0.0.1';
   await listening(server, host, options.port ?? 0);
   // Only of a server on a pipe it would be a string.
   const {port} = server.address() as AddressInfo;
-  const origin = `http://${reachable(host)}:${port}`;
+  const origin = `${options.tls === undefined ? 'http' : 'https'}://${reachable(host)}:${port}`;
 
   return {
     url: `${origin}/v1`,
@@ -227,17 +111,17 @@ export const startSimulator = async (options: SimulatorOptions): Promise<Simulat
     reset: () => {
       instructions.clear();
       log.clear();
-      state.aborted = 0;
+      counters.aborted = 0;
     },
-    openConnections: () => connections.sockets.size,
-    activeRequests: () => state.active,
-    totalConnections: () => connections.total,
-    aborted: () => state.aborted,
-    close: () =>
-      new Promise((resolve) => {
-        state.closing = true;
-        server.close(() => resolve());
-        for (const socket of connections.sockets) socket.destroy();
-      }),
+    openConnections: connections.open,
+    activeRequests: () => counters.active,
+    totalConnections: connections.total,
+    resumedSessions: connections.resumed,
+    aborted: () => counters.aborted,
+    close: async () => {
+      counters.closing = true;
+      const closed = new Promise((resolve) => server.close(resolve));
+      await Promise.all([closed, connections.destroyAll()]);
+    },
   };
 };

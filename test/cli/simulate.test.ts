@@ -1,71 +1,16 @@
 import {spawn, type ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
-import {Agent, request as httpRequest, type IncomingHttpHeaders} from 'node:http';
+import {Agent, request as httpRequest} from 'node:http';
 import {createServer} from 'node:net';
 import {afterEach, beforeEach, describe, expect, it} from '@jest/globals';
 import {startSimulator, type BehaviourInput, type Simulator} from '../../simulator/index.ts';
+import {start, type Exchange} from './exchange.ts';
 
 const chat = {model: 'chat', messages: [{role: 'user', content: 'Hello there'}]};
 const streamedChat = {...chat, stream: true};
 
-/** What a caller sees of one exchange, while it runs and after. */
-type Exchange = {
-  status: number | undefined;
-  headers: IncomingHttpHeaders;
-  text: string;
-  /** `Open`, `Complete`, or how it broke. */
-  state: string;
-  chunkSizes: number[];
-  socketReused: boolean;
-  ended: Promise<void>;
-  leave: () => void;
-};
-
-const start = (
-  url: string,
-  body: unknown,
-  {headers = {}, agent, method = 'POST'}: {headers?: Record<string, string>; agent?: Agent; method?: string} = {},
-): Exchange => {
-  const outgoing = httpRequest(url, {method, headers, agent: agent ?? new Agent()});
-  let resolveEnd = (): void => {};
-  const exchange: Exchange = {
-    status: undefined,
-    headers: {},
-    text: '',
-    state: 'Open',
-    chunkSizes: [],
-    socketReused: false,
-    ended: new Promise((resolve) => {
-      resolveEnd = resolve;
-    }),
-    leave: () => outgoing.destroy(),
-  };
-  const end = (state: string): void => {
-    if (exchange.state === 'Open') exchange.state = state;
-    resolveEnd();
-  };
-  const chunks: Buffer[] = [];
-  outgoing.on('error', (error: NodeJS.ErrnoException) => end(error.code ?? error.message));
-  outgoing.on('response', (incoming) => {
-    exchange.status = incoming.statusCode;
-    exchange.headers = incoming.headers;
-    exchange.socketReused = outgoing.reusedSocket;
-    incoming.on('data', (chunk: Buffer) => {
-      chunks.push(chunk);
-      exchange.chunkSizes.push(chunk.length);
-      exchange.text = Buffer.concat(chunks).toString('utf8');
-    });
-    incoming.on('error', (error: NodeJS.ErrnoException) => end(error.code ?? error.message));
-    incoming.on('end', () => end(incoming.complete ? 'Complete' : 'Incomplete'));
-  });
-  outgoing.end(
-    method === 'GET' || method === 'DELETE' ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
-  );
-  return exchange;
-};
-
 const until = async (condition: () => boolean): Promise<void> => {
-  const giveUpAt = Date.now() + 4000;
+  const giveUpAt = Date.now() + 10_000;
   while (!condition()) {
     if (Date.now() > giveUpAt) throw new Error(`never became true: ${condition.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 1));
@@ -157,6 +102,23 @@ describe('the APIs of the simulator', () => {
     expect(json(await ask({...chat, tools})).choices[0]!.finish_reason).toBe('stop');
     const messages = [{role: 'user', content: 'Please call the tool.'}];
     expect(json(await ask({...chat, tools, messages})).choices[0]!.message.tool_calls[0]!.function.name).toBe('a');
+  });
+
+  it('keep to a JSON schema', async () => {
+    const schema = {type: 'object', properties: {ok: {type: 'boolean'}}, required: ['ok']};
+    const response_format = {type: 'json_schema', json_schema: {name: 'answer', schema}};
+    expect(json(await ask({...chat, response_format})).choices[0]!.message.content).toBe('{"ok":true}');
+    const answer = json(await ask({...chat, response_format: {type: 'json_object'}}));
+    expect(JSON.parse(answer.choices[0]!.message.content)).toEqual({answer: 'a sample'});
+  });
+
+  it('do not call the tool again with its result', async () => {
+    const tools = [{type: 'function', function: {name: 'a'}}];
+    const messages = [
+      {role: 'user', content: 'Please call the tool.'},
+      {role: 'tool', tool_call_id: 'call_1', content: 'done'},
+    ];
+    expect(json(await ask({...chat, tools, messages})).choices[0]!.finish_reason).toBe('stop');
   });
 
   it('complete n times per prompt, plain and streamed', async () => {
@@ -391,6 +353,17 @@ describe('a behaviour on the wire', () => {
     ]);
   });
 
+  it('raw: on any path', async () => {
+    const raw: BehaviourInput = {
+      do: 'raw',
+      status: 201,
+      headers: {'content-type': 'text/plain'},
+      chunks: [{text: 'a'}],
+    };
+    const exchange = await ask({model: 'chat', simulate: raw}, {path: '/never/heard/of'});
+    expect([exchange.status, exchange.text]).toEqual([201, 'a']);
+  });
+
   it('answer overrides: its length, its finish', async () => {
     const answer = json(await ask(withBehaviour({do: 'answer', answerTokens: 2, finishReason: 'content_filter'})));
     expect(answer.choices[0]).toMatchObject({message: {content: 'Hello from'}, finish_reason: 'content_filter'});
@@ -482,7 +455,7 @@ describe('telling the simulator', () => {
 
 describe('under load', () => {
   it('runs 500 streams at once, and stops them all when their callers leave', async () => {
-    const pace: BehaviourInput = {do: 'answer', answerTokens: 10_000, tokensPerSecond: 20};
+    const pace: BehaviourInput = {do: 'answer', answerTokens: 10_000, tokensPerSecond: 2};
     const exchanges = Array.from({length: 500}, () => begin(streamedWith(pace)));
     await until(() => exchanges.every(({text}) => text.includes('Hello')));
     expect(simulator.activeRequests()).toBe(500);
