@@ -3,6 +3,7 @@ import {readFileSync} from 'node:fs';
 import {Command} from 'commander';
 import {type Loaded, loadFiles} from '../operator/files/load.ts';
 import type {FileProblem} from '../operator/files/problem.ts';
+import {faultsInTls} from '../proxy/engine/tls-settings.ts';
 import {fileOption} from './file-option.ts';
 import {option} from './options.ts';
 
@@ -27,7 +28,8 @@ const asText = (loaded: Loaded): string => [...loaded.problems.map(problemLine),
 const asJson = ({problems, counts}: Loaded): string => JSON.stringify({...counts, problems}, null, 2);
 
 const check = ({file, output}: CheckOptions): void => {
-  const loaded = loadFiles(file, {use: 'Check', ...(file.includes('-') ? {stdin: readFileSync(0, 'utf8')} : {})});
+  const stdin = file.includes('-') ? {stdin: readFileSync(0, 'utf8')} : {};
+  const loaded = loadFiles(file, {use: 'Check', faultsInTls, ...stdin});
   process.stdout.write(`${output === 'json' ? asJson(loaded) : asText(loaded)}\n`);
   // Not process.exit: a pipe may still have to take what was written.
   if (loaded.problems.some(({severity}) => severity === 'Error')) process.exitCode = 1;

@@ -1,5 +1,9 @@
-#!/usr/bin/env node
-/** `modelroute`: arguments and environment, nothing else. */
+#!/usr/bin/env -S node --max-semi-space-size=8 --external-memory-accounted-in-global-limit
+/**
+ * `modelroute`: arguments and environment, nothing else. The flags above are for bodies. By itself V8 searches all of its memory for
+ * every 64 MB of buffers, which stops every stream for milliseconds at each tenth prompt of a megabyte; and lets twice 32 MB of
+ * garbage gather before it looks at all.
+ */
 import {readFileSync} from 'node:fs';
 import {findPackageJSON} from 'node:module';
 import {Command} from 'commander';
@@ -14,7 +18,7 @@ function version(): string {
 }
 
 const program = new Command('modelroute')
-  .description('One OpenAI-compatible URL in front of model servers, which always answers')
+  .description('One URL for the clients of OpenAI and Anthropic in front of model servers, which always answers')
   .version(version())
   .addCommand(serveCommand())
   .addCommand(checkCommand())

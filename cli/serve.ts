@@ -3,6 +3,7 @@ import {Command} from 'commander';
 import {loadFiles, type Loaded} from '../operator/files/load.ts';
 import {watchFiles} from '../operator/files/watch.ts';
 import type {LiveInput} from '../proxy/engine/live.ts';
+import {faultsInTls} from '../proxy/engine/tls-settings.ts';
 import {startProxy, type Proxy} from '../proxy/main.ts';
 import {joinSlices} from '../proxy/routing/endpoint-slices.ts';
 import {createLog, type Log} from '../proxy/telemetry/log.ts';
@@ -34,7 +35,7 @@ function reportProblems(log: Log, {problems}: Loaded): void {
 }
 
 function reload(paths: readonly string[], proxy: Proxy, log: Log): void {
-  const loaded = loadFiles(paths);
+  const loaded = loadFiles(paths, {faultsInTls});
   reportProblems(log, loaded);
   const input = toInput(loaded);
   if (input === undefined) {
@@ -84,6 +85,7 @@ const shown = ({host}: HostPort, port: number): string => `http://${host.include
 
 async function serve({file, listen, admin}: Flags, command: Command): Promise<void> {
   const log = createLog(process.stdout, process.stdout.isTTY);
+  process.on('exit', () => log.flush());
   let changedMeanwhile = false;
   const changed = {
     handle(): void {
@@ -91,7 +93,7 @@ async function serve({file, listen, admin}: Flags, command: Command): Promise<vo
     },
   };
   const watch = watchFiles(file, () => changed.handle()); // before the first load, so that no change falls between
-  const loaded = loadFiles(file);
+  const loaded = loadFiles(file, {faultsInTls});
   const input = toInput(loaded);
   if (input === undefined) return command.error(loaded.problems.map(problemLine).join('\n'));
   reportProblems(log, loaded);

@@ -10,6 +10,7 @@ import {createAdminApp} from './server/admin.ts';
 import {createApp} from './server/app.ts';
 import {noteRefusal} from './server/errors.ts';
 import {listen, type Listener} from './server/listen.ts';
+import {isRealtimeHandshake} from './server/realtime.ts';
 import type {Log} from './telemetry/log.ts';
 import {createMetrics, type BackendGauge} from './telemetry/metrics.ts';
 
@@ -77,14 +78,12 @@ export async function startProxy(options: ProxyOptions, first: LiveInput): Promi
   const {log, clock = systemClock} = options;
   let draining = false;
   const memory = createMemoryBudget(() => gateway.live?.config.limits.maxBufferedBytes ?? Infinity);
-  const gateway: Gateway = createGateway(
-    {clock, memory, random: options.random},
-    {
-      clock,
-      breakerChanged: (route, backend, state) =>
-        log.warn('breaker changed', {route: routeName(route), backend: backend.name, state}),
-    },
-  );
+  const engine = {clock, memory, random: options.random};
+  const gateway: Gateway = createGateway(engine, {
+    clock,
+    breakerChanged: (route, backend, state) =>
+      log.warn('breaker changed', {route: routeName(route), backend: backend.name, state}),
+  });
   const metrics = createMetrics({
     requestsInFlight: () => gateway.running,
     bufferedBytes: () => memory.used,
@@ -102,6 +101,7 @@ export async function startProxy(options: ProxyOptions, first: LiveInput): Promi
     gateway,
     clock,
     memory,
+    random: options.random,
     isDraining,
     log,
     finished: (context, status, callerGone) =>
@@ -118,6 +118,7 @@ export async function startProxy(options: ProxyOptions, first: LiveInput): Promi
       log.info('refused', {code, requestId});
       return requestId;
     },
+    upgrades: isRealtimeHandshake,
   });
   const admin = await listen(createAdminApp({gateway, clock, metrics, isDraining}), {
     ...options.admin,

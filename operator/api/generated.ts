@@ -67,7 +67,7 @@ export interface Backend {
    */
   model?: string;
   /**
-   * The API that this backend speaks. OpenAI unless set.
+   * The API that this backend speaks. A server that speaks both is listed twice. OpenAI unless set.
    */
   api?: 'OpenAI' | 'Anthropic';
   /**
@@ -177,15 +177,15 @@ export interface BackendTimeouts {
    */
   connect?: string;
   /**
-   * Time from sending the request to the first content of a streamed answer: text, reasoning, a tool call. Headers, pings and chunks that carry only a role do not count. 60s unless set.
+   * Time from sending the request to the first content of a streamed answer: text, reasoning, a tool call. Headers, pings and chunks that carry only a role do not count; a tool's progress starts it anew. Of speech the first byte, of a realtime session the answer to its handshake; forms have none unless they ask for events, and calls that are not known here have none. 60s unless set.
    */
   firstToken?: string;
   /**
-   * Longest pause between two pieces of progress of a streamed answer, after which it counts as cut. Pings do not count. 30s unless set.
+   * Longest pause between two pieces of progress of a streamed answer, after which it counts as cut. Pings do not count. Of answers in bytes, between two bytes. 30s unless set.
    */
   tokenIdle?: string;
   /**
-   * Bounds one try, streamed or not. Unset, a try that is not streamed gets the time that is left divided by the rungs not yet tried plus one, and a streamed try is bounded by the others alone.
+   * Bounds one try, streamed or not. Unset, a try whose answer comes whole in JSON gets the time that is left divided by the rungs not yet tried plus one; speech, forms, calls that are not known here and streams are bounded by the others alone.
    */
   attempt?: string;
 }
@@ -198,19 +198,19 @@ export interface Timeouts {
    */
   connect?: string;
   /**
-   * Time from sending the request to the first content of a streamed answer: text, reasoning, a tool call. Headers, pings and chunks that carry only a role do not count. 60s unless set.
+   * Time from sending the request to the first content of a streamed answer: text, reasoning, a tool call. Headers, pings and chunks that carry only a role do not count; a tool's progress starts it anew. Of speech the first byte, of a realtime session the answer to its handshake; forms have none unless they ask for events, and calls that are not known here have none. 60s unless set.
    */
   firstToken?: string;
   /**
-   * Longest pause between two pieces of progress of a streamed answer, after which it counts as cut. Pings do not count. 30s unless set.
+   * Longest pause between two pieces of progress of a streamed answer, after which it counts as cut. Pings do not count. Of answers in bytes, between two bytes. 30s unless set.
    */
   tokenIdle?: string;
   /**
-   * Bounds one try, streamed or not. Unset, a try that is not streamed gets the time that is left divided by the rungs not yet tried plus one, and a streamed try is bounded by the others alone.
+   * Bounds one try, streamed or not. Unset, a try whose answer comes whole in JSON gets the time that is left divided by the rungs not yet tried plus one; speech, forms, calls that are not known here and streams are bounded by the others alone.
    */
   attempt?: string;
   /**
-   * One deadline for everything: waits, retries and the running stream included. 10m unless set.
+   * One deadline for everything: waits, retries and the running stream included; of an open realtime session, how long nothing may be said. 10m unless set.
    */
   request?: string;
 }
@@ -516,7 +516,7 @@ export interface GatewayService {
  */
 export interface Limits {
   /**
-   * The largest request body; past it callers get 413. 32Mi unless set.
+   * The largest request body, past which callers get 413, and the largest WebSocket message. 32Mi unless set.
    */
   maxBodyBytes?: string;
   /**
@@ -532,7 +532,7 @@ export interface Limits {
    */
   maxConnections?: number;
   /**
-   * How long a proxy that stops lets running answers finish. 10m unless set.
+   * How long a proxy that stops lets running answers and WebSockets finish. 10m unless set.
    */
   drainPeriod?: string;
 }

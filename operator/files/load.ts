@@ -15,7 +15,7 @@ import {fieldsAt} from '../plan/fields.ts';
 import {gatewayNames, gatewayOf} from '../plan/gateway-of.ts';
 import {isSameObject, nameOf, nameText} from '../plan/metadata.ts';
 import {plan} from '../plan/plan.ts';
-import type {ObjectName, Plan, Problem} from '../plan/world.ts';
+import type {ObjectName, Plan, Problem, World} from '../plan/world.ts';
 import {type FileObjects, readObjects, sourceKey} from './objects.ts';
 import {compareProblems, type Effect, type FileProblem, problemAt, problemOfFile} from './problem.ts';
 
@@ -36,7 +36,7 @@ export type LoadOptions = {
   use?: 'Serve' | 'Check';
   /** What the path `-` stands for. */
   stdin?: string;
-};
+} & Pick<World, 'faultsInTls'>;
 
 type Use = NonNullable<LoadOptions['use']>;
 
@@ -112,11 +112,13 @@ const countsOf = ({sources}: FileObjects): Loaded['counts'] => {
  * credentials unset; what only cannot be resolved leaves out that backend or route alone.
  */
 export const loadFiles = (paths: readonly string[], options: LoadOptions = {}): Loaded => {
-  const {use = 'Serve', stdin} = options;
+  const {use = 'Serve', stdin, faultsInTls} = options;
   const objects = readObjects(paths, stdin);
   const {routes, gateways, secrets, slices} = objects;
   const used = gatewayNames(routes, gateways);
-  const planned = used.map((gateway) => plan({gateway, gateways, routes, secrets, slices}));
+  const planned = used.map((gateway) =>
+    plan({gateway, gateways, routes, secrets, slices, ...(faultsInTls && {faultsInTls})}),
+  );
   const problems = [
     ...objects.problems,
     ...planProblems(planned, objects, use),

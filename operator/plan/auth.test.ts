@@ -37,20 +37,25 @@ describe('a credential', () => {
     ['without a Windows line break', 'sk-1\r\n', 'sk-1'],
     ['with spaces inside', 'Basic dXNlcg==', 'Basic dXNlcg=='],
   ])('is taken %s', (_, stored, expected) => {
-    expect(resolveAuth({auth: auth()}, 'team-a', values(stored))).toEqual({
-      auth: {
-        headerName: 'authorization',
-        prefix: 'Bearer ',
-        credential: {namespace: 'team-a', name: 'openai', key: 'apiKey', uid: 'uid-1', resourceVersion: '7'},
+    expect(resolveAuth({auth: auth()}, {namespace: 'team-a', secrets: values(stored)})).toEqual({
+      config: {
+        auth: {
+          headerName: 'authorization',
+          prefix: 'Bearer ',
+          credential: {namespace: 'team-a', name: 'openai', key: 'apiKey', uid: 'uid-1', resourceVersion: '7'},
+        },
       },
-      value: expected,
+      credentials: [['team-a/openai/uid-1/7/apiKey', expected]],
+      faults: [],
     });
   });
 
   it('is taken from the key that the route names', () => {
     const secrets = [secret({values: {apiKey: 'one', other: 'two'}})];
     const named = auth({secretRef: {name: 'openai', key: 'other'}});
-    expect(resolveAuth({auth: named}, 'team-a', secrets)).toMatchObject({value: 'two'});
+    expect(resolveAuth({auth: named}, {namespace: 'team-a', secrets})).toMatchObject({
+      credentials: [[expect.stringMatching('/other$'), 'two']],
+    });
   });
 
   const faults: Record<string, {secrets: ReturnType<typeof secret>[]; reason: string; message: RegExp}> = {
@@ -89,8 +94,12 @@ describe('a credential', () => {
     },
   };
   it.each(Object.entries(faults))('%s is refused, and its value is not told', (_, {secrets, reason, message}) => {
-    const resolved = resolveAuth({auth: auth()}, 'team-a', secrets);
-    expect(resolved).toMatchObject({fault: {reason, message: expect.stringMatching(message)}});
+    const resolved = resolveAuth({auth: auth()}, {namespace: 'team-a', secrets});
+    expect(resolved).toEqual({
+      config: {},
+      credentials: [],
+      faults: [expect.objectContaining({reason, message: expect.stringMatching(message)})],
+    });
     expect(JSON.stringify(resolved)).not.toContain('hidden');
   });
 });

@@ -1,13 +1,17 @@
 /** One backend of a route to its part of the config. */
-import {type BackendConfig, type BackendTarget, credentialKey} from '../../proxy/config/schema.ts';
+import type {BackendConfig, BackendTarget} from '../../proxy/config/schema.ts';
 import type {Backend} from '../api/generated.ts';
 import {resolveAuth} from './auth.ts';
 import type {RoutePolicy} from './policy.ts';
 import {resolvePort} from './service-port.ts';
-import type {Problem, World} from './world.ts';
+import {resolveTls} from './tls.ts';
+import type {BackendFault, World} from './world.ts';
 
-type BackendFault = Pick<Problem, 'reason' | 'message'> & {path: readonly string[]};
-type Context = {namespace: string; timeouts: RoutePolicy['timeouts']; world: Pick<World, 'secrets' | 'slices'>};
+type Context = {
+  namespace: string;
+  timeouts: RoutePolicy['timeouts'];
+  world: Pick<World, 'secrets' | 'slices' | 'faultsInTls'>;
+};
 
 export type PlannedBackend = {
   /** Unset if something that the backend refers to cannot be resolved. */
@@ -33,7 +37,7 @@ const targetOf = (
 };
 
 /** What is taken over as it is, with the defaults of the fields that have one. */
-const ownFields = (spec: Backend): Omit<BackendConfig, 'target' | 'auth' | 'timeouts'> => ({
+const ownFields = (spec: Backend): Omit<BackendConfig, 'target' | 'auth' | 'tls' | 'timeouts'> => ({
   name: spec.name,
   ...(spec.model === undefined ? {} : {model: spec.model}),
   api: spec.api ?? 'OpenAI',
@@ -44,14 +48,13 @@ const ownFields = (spec: Backend): Omit<BackendConfig, 'target' | 'auth' | 'time
 });
 
 export const planBackend = (spec: Backend, context: Context): PlannedBackend => {
-  const {namespace, timeouts, world} = context;
+  const reach = {...context.world, namespace: context.namespace};
   const found = targetOf(spec, context);
-  const resolved =
-    spec.auth === undefined ? undefined : resolveAuth({...spec, auth: spec.auth}, namespace, world.secrets);
-  const faults = [found, resolved].flatMap((part) => (part !== undefined && 'fault' in part ? [part.fault] : []));
-  if ('fault' in found || (resolved !== undefined && 'fault' in resolved)) return {faults};
-  const own = {...ownFields(spec), target: found.target, timeouts: timeouts(spec)};
-  if (resolved === undefined) return {planned: {backend: own, credentials: []}, faults};
-  const {auth, value} = resolved;
-  return {planned: {backend: {...own, auth}, credentials: [[credentialKey(auth.credential), value]]}, faults};
+  const auth = resolveAuth(spec, reach);
+  const tls = resolveTls(spec, reach);
+  const faults = [...('fault' in found ? [found.fault] : []), ...auth.faults, ...tls.faults];
+  if ('fault' in found || faults.length > 0) return {faults};
+  const {target} = found;
+  const backend = {...ownFields(spec), target, ...auth.config, ...tls.config, timeouts: context.timeouts(spec)};
+  return {planned: {backend, credentials: [...auth.credentials, ...tls.credentials]}, faults};
 };

@@ -13,7 +13,7 @@ const stepInto = ({path, value}: Field, part: string): Field[] => {
   return inner === undefined || inner === null ? [] : [{path: [...path, part], value: inner}];
 };
 
-/** The fields that are set (a null is not); `pattern` is such as `spec.backends.*.tls`, where `*` stands for each item of a list. */
+/** The fields that are set (a null is not); `pattern` is such as `spec.backends.*.continueBy`, where `*` stands for each item of a list. */
 export const fieldsAt = (object: unknown, pattern: string): Field[] =>
   pattern
     .split('.')

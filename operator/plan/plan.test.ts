@@ -165,8 +165,10 @@ describe('what cannot be resolved', () => {
       served: ['chat: a'],
     },
     'a field that is not supported yet leaves out its backend': {
-      given: world({routes: [modelRoute({}, {backends: [urlBackend(), urlBackend({name: 'b', api: 'Anthropic'})]})]}),
-      problems: ['chat spec.backends.1.api UnsupportedValue Backend'],
+      given: world({
+        routes: [modelRoute({}, {backends: [urlBackend(), urlBackend({name: 'b', continueBy: 'Prefill'})]})],
+      }),
+      problems: ['chat spec.backends.1.continueBy UnsupportedValue Backend'],
       served: ['chat: a'],
     },
     'a field that is not supported yet leaves out its route': {

@@ -9,7 +9,7 @@ describe('what this version does not act on', () => {
     'is nothing where fields say what happens anyway': {
       object: modelRoute(
         {},
-        {backends: [urlBackend({api: 'OpenAI', continueBy: 'Regenerate'})], stream: {onCut: 'Error'}},
+        {backends: [urlBackend({api: 'Anthropic', tls: {}, continueBy: 'Regenerate'})], stream: {onCut: 'Error'}},
       ),
       fields: [],
     },
@@ -17,10 +17,10 @@ describe('what this version does not act on', () => {
       object: modelRoute(
         {},
         {
-          backends: [urlBackend(), urlBackend({name: 'b', api: 'Anthropic', tls: {}, continueBy: 'Prefill'})],
+          backends: [urlBackend(), urlBackend({name: 'b', continueBy: 'Prefill'})],
         },
       ),
-      fields: ['spec.backends.1.api', 'spec.backends.1.tls', 'spec.backends.1.continueBy'],
+      fields: ['spec.backends.1.continueBy'],
     },
     'is in the stream of a route': {
       object: modelRoute({}, {stream: {onCut: 'Continue'}}),

@@ -15,8 +15,6 @@ type UnsupportedField = {
 };
 
 export const unsupportedFields: readonly UnsupportedField[] = [
-  {kind: 'ModelRoute', field: 'spec.backends.*.api', supported: ['OpenAI'], excludes: 'Backend'},
-  {kind: 'ModelRoute', field: 'spec.backends.*.tls', excludes: 'Backend'},
   {kind: 'ModelRoute', field: 'spec.backends.*.continueBy', supported: ['Regenerate'], excludes: 'Backend'},
   {kind: 'ModelRoute', field: 'spec.stream.onCut', supported: ['Error'], excludes: 'Route'},
   {kind: 'ModelGateway', field: 'spec.defaults.stream.onCut', supported: ['Error'], excludes: 'Nothing'},

@@ -1,6 +1,6 @@
 /** What the plan is made from, and what it comes to. */
 import type {EndpointSlice} from '../../proxy/config/endpoint.ts';
-import type {Credentials, GatewayConfig} from '../../proxy/config/schema.ts';
+import type {BackendConfig, Credentials, GatewayConfig, TlsMaterial} from '../../proxy/config/schema.ts';
 import type {Reason} from '../api/conditions.ts';
 import type {ModelGateway, ModelRoute, Resource} from '../api/generated.ts';
 
@@ -17,6 +17,8 @@ export type World = {
   routes: readonly ModelRoute[];
   secrets: readonly SecretValue[];
   slices: readonly EndpointSlice[];
+  /** Reads certificates and keys, which the plan, being pure, cannot. Without it they are taken as they are; a proxy looks again. */
+  faultsInTls?: (material: TlsMaterial) => {part: keyof TlsMaterial; problem: string}[];
 };
 
 export type Problem = {
@@ -27,6 +29,16 @@ export type Problem = {
   message: string;
   /** What takes no traffic because of it. */
   excludes: 'Route' | 'Backend' | 'Nothing';
+};
+
+/** A problem of one backend; `path` is relative to it. */
+export type BackendFault = Pick<Problem, 'reason' | 'message'> & {path: readonly string[]};
+
+/** What a backend is called with: its part of the config, the values that this names by key, and what is wrong with it. */
+export type ResolvedAccess = {
+  config: Pick<BackendConfig, 'auth' | 'tls'>;
+  credentials: [key: string, value: string][];
+  faults: BackendFault[];
 };
 
 export type Plan = {config: GatewayConfig; credentials: Credentials; problems: Problem[]};

@@ -19,6 +19,10 @@ const config: GatewayConfig = {
           api: 'OpenAI',
           priority: 0,
           weight: 1,
+          tls: {
+            serverName: 'vllm.team-a.svc',
+            ca: {namespace: 'team-a', name: 'ca', key: 'ca.crt', uid: 'u', resourceVersion: '1'},
+          },
           timeouts: {connectMs: 1, firstTokenMs: 2, tokenIdleMs: 3},
         },
       ],
@@ -59,6 +63,8 @@ describe('the config', () => {
     ['a route', ['routes', 0, 'new']],
     ['a backend', ['routes', 0, 'backends', 0, 'new']],
     ['a target', ['routes', 0, 'backends', 0, 'target', 'new']],
+    ['TLS', ['routes', 0, 'backends', 0, 'tls', 'new']],
+    ['the name of a credential', ['routes', 0, 'backends', 0, 'tls', 'ca', 'new']],
     ['a policy', ['routes', 0, 'retry', 'new']],
   ])('drops what a later release has added to %s', (_, path) => {
     expect(gatewayConfigSchema.parse(withValue(path, {a: 1}))).toEqual(config);
@@ -73,6 +79,7 @@ describe('the config', () => {
     ['an unknown strategy', ['routes', 0, 'loadBalancing', 'strategy'], 'Random'],
     ['an unknown kind of target', ['routes', 0, 'backends', 0, 'target', 'type'], 'Pool'],
     ['an unknown reason to retry', ['routes', 0, 'retry', 'retryOn'], ['Always']],
+    ['TLS without a name to expect', ['routes', 0, 'backends', 0, 'tls', 'serverName'], undefined],
     ['no routes', ['routes'], undefined],
   ])('is refused with %s', (_, path, value) => {
     expect(gatewayConfigSchema.safeParse(withValue(path, value)).success).toBe(false);

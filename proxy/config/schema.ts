@@ -51,6 +51,16 @@ const target = z.discriminatedUnion('type', [
   }),
 ]);
 
+/** Certificates and keys in PEM; `cert` and `key` go together. */
+const tls = z.object({
+  /** Asked for, and expected in the certificate: a name or an address. */
+  serverName: z.string(),
+  /** To trust instead of what the system trusts. */
+  ca: credential.optional(),
+  cert: credential.optional(),
+  key: credential.optional(),
+});
+
 const backend = z.object({
   name: z.string(),
   target,
@@ -63,6 +73,8 @@ const backend = z.object({
   contextWindow: count.optional(),
   maxConcurrentRequests: count.optional(),
   auth: z.object({headerName: z.string(), prefix: z.string(), credential}).optional(),
+  /** A Service is spoken to in TLS if and only if this is set; a URL says by itself. */
+  tls: tls.optional(),
   timeouts,
 });
 
@@ -125,11 +137,15 @@ export type CircuitBreakerConfig = z.infer<typeof circuitBreaker>;
 export type RetryConfig = z.infer<typeof retry>;
 export type LimitsConfig = z.infer<typeof limits>;
 export type CredentialName = z.infer<typeof credential>;
+export type TlsConfig = z.infer<typeof tls>;
 export type RetryReason = (typeof retryReasons)[number];
 export type Strategy = RouteConfig['loadBalancing']['strategy'];
 
 /** Values of credentials by {@link credentialKey}. Never logged, never part of the config. */
 export type Credentials = ReadonlyMap<string, string>;
+
+/** Values of {@link TlsConfig}. */
+export type TlsMaterial = {ca?: string; cert?: string; key?: string};
 
 /** What answers, logs and metrics call a route. */
 export const routeName = ({namespace, name}: Pick<RouteConfig, 'namespace' | 'name'>): string => `${namespace}/${name}`;

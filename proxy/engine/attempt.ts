@@ -1,170 +1,90 @@
-/** One try: one request to one endpoint, its time limits, and what came of it. */
-import {RequestError, errorBody} from '../wire/errors.ts';
-import {answerHeaders, firstValue, mediaType, type ReplyHeaders} from '../wire/headers.ts';
-import {writeBody} from '../wire/request.ts';
-import {endWithError, ignoreInterrupt, onInterrupt, type Call, type Interruption} from './call.ts';
-import type {Clock} from './clock.ts';
-import {backendFailure, type Failure} from './failure.ts';
-import type {LiveBackend, LiveEndpoint} from './live.ts';
-import type {MemoryBudget} from './memory.ts';
-import type {Receiver, Settled} from './receiver.ts';
+/** One request to one endpoint, in whatever way it is sent, and its answer in the shape that was asked for. */
+import {firstValue, mediaType, type ReplyHeaders} from '../wire/headers.ts';
+import {describeBroken} from './broken.ts';
+import {receiveBytes} from './byte-answer.ts';
+import {backendFailure} from './failure.ts';
+import type {Loan} from './loan.ts';
+import type {Receiver, ReceiverOptions, Settled} from './receiver.ts';
+import {runAttempt, type RunningAttempt} from './running-attempt.ts';
 import {receiveStream} from './streamed-answer.ts';
-import {send, type Broken, type Upstream} from './upstream.ts';
+import {attemptMsOf, provenanceOf, type Trip} from './trip.ts';
+import type {Upstream, UpstreamHandler} from './upstream.ts';
 import {receiveWhole} from './whole-answer.ts';
 
-export type AttemptOptions = {
-  call: Call;
-  clock: Clock;
-  memory: MemoryBudget;
-  backend: LiveBackend;
-  endpoint: LiveEndpoint;
-  attemptMs: number | undefined;
-  keepAliveMs: number;
-  askForUsage: boolean;
-  modelIsFixed: boolean;
-  fresh: boolean;
-  contentCame: () => void;
-  /** Headers that say how the answer came about, flat. */
-  provenance: () => readonly string[];
-};
+/** Puts the request on the wire. */
+export type Send = (handler: UpstreamHandler) => Upstream;
 
-const interruptions: Record<Exclude<Interruption, 'CallerGone'>, Pick<Failure, 'code' | 'summary'>> = {
-  DeadlineExceeded: {code: 'deadline_exceeded', summary: 'did not finish in timeouts.request'},
-  ShuttingDown: {code: 'shutting_down', summary: 'was still answering when the drain period ended'},
-};
-
-const streamHeaders = (headers: ReplyHeaders): string[] => [
-  ...answerHeaders(headers),
-  ...(firstValue(headers, 'cache-control') === undefined ? ['cache-control', 'no-cache'] : []),
-  'x-accel-buffering',
-  'no', // an nginx in front would hold tokens back
-];
-
-function describeBroken({cause, connected}: Broken): Failure {
-  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.name;
-  const told = `${code}: ${cause.message}`;
-  if (!connected) return backendFailure('ConnectFailure', 'could not be connected to', told);
-  if (code.startsWith('HPE_') || code.startsWith('UND_ERR_RES') || code === 'UND_ERR_HEADERS_OVERFLOW') {
-    return backendFailure('MalformedReply', 'broke HTTP in its answer', told);
-  }
-  return backendFailure('Reset', 'closed the connection before the end of its answer', told);
+function receive(options: ReceiverOptions): Receiver {
+  const {request, caller} = options.call;
+  const {status, headers} = options.head;
+  const type = mediaType(firstValue(headers, 'content-type'));
+  if (request.answer === 'Events' && status === 200 && type === 'text/event-stream') return receiveStream(options);
+  // Some servers know no events for what they answer in bytes; once a keep-alive has gone out it is too late for those.
+  const takesBytes = request.answer === 'Bytes' || (request.answer === 'Events' && !caller.headSent());
+  if (takesBytes && status >= 200 && status < 300 && request.api.isBytes(type)) return receiveBytes(options);
+  return receiveWhole(options);
 }
 
-/** A stream that has begun still ends in an error event; whoever logs the fault answers all other callers. */
-function tellOfBug(call: Call): void {
-  if (!call.caller.headSent()) return;
-  const error = new RequestError('internal_error', 'ModelRoute failed; its log has the cause under the request id.');
-  call.record.errorCode = error.code;
-  endWithError(call, errorBody(error).error, call.record.usage);
-}
+type Answering = {trip: Trip; loan: Loan; running: RunningAttempt; upstream: () => Upstream | undefined};
 
-/** Not zeroed first: every byte of it is written. */
-const allocate = (length: number): Buffer => Buffer.allocUnsafe(length);
-
-const isEventStream = (headers: ReplyHeaders): boolean =>
-  mediaType(firstValue(headers, 'content-type')) === 'text/event-stream';
-
-/** Rejects only with a bug of ours: that must not look like the backend's failure. */
-export function attempt(options: AttemptOptions): Promise<Settled> {
-  const {call, clock, memory, backend, endpoint} = options;
-  const {request, watchdog} = call;
-  const {timeouts} = backend.config;
-
-  return new Promise((resolve, reject) => {
-    let receiver: Receiver | undefined;
-    let upstream: Upstream | undefined;
-    let settled = false;
-    let contentSeen = false;
-
-    const stop = (): void => {
-      settled = true;
-      watchdog.clearAttempt();
-      onInterrupt(call, ignoreInterrupt);
-      receiver?.closed();
-      upstream?.abort();
-    };
-    const settle = (result: Settled): void => {
-      if (settled) return;
-      stop();
-      resolve(result);
-    };
-    const crash = (error: unknown): void => {
-      if (!settled) {
-        stop();
-        tellOfBug(call);
-      }
-      reject(error);
-    };
-    const fail = (failure: Failure): void => {
-      const outcome = receiver === undefined ? failure : receiver.broken(failure);
-      if (outcome !== undefined) settle({type: 'Failed', failure: outcome});
-    };
-    const timedOut = (summary: string): void => fail(backendFailure('Timeout', summary));
-
-    onInterrupt(call, (why) => {
-      if (why === 'CallerGone') return settle({type: 'CallerGone'});
-      const {code, summary} = interruptions[why];
-      const slow = why === 'DeadlineExceeded' && !contentSeen;
-      fail({...backendFailure('Timeout', summary), ...(slow ? {} : {verdict: undefined}), code});
-    });
-
-    const receive = (status: number, headers: ReplyHeaders): Receiver => {
-      const head = {status, headers};
-      const common = {call, memory, head, modelIsFixed: options.modelIsFixed, settle};
-      if (!request.streamed || status !== 200 || !isEventStream(headers)) return receiveWhole(common);
-      return receiveStream({
-        ...common,
-        clock,
-        firstTokenMs: timeouts.firstTokenMs,
-        tokenIdleMs: timeouts.tokenIdleMs,
-        keepAliveMs: options.keepAliveMs,
-        pause: () => upstream?.pause(),
-        resume: () => upstream?.resume(),
-        timedOut,
-        contentCame: () => {
-          contentSeen = true;
-          options.contentCame();
-        },
-        commit: () => {
-          if (!call.caller.headSent()) call.caller.sendHead([...streamHeaders(headers), ...options.provenance()]);
-        },
-      });
-    };
-
-    const now = clock.now();
-    watchdog.set('connect', now + timeouts.connectMs, () => {
-      settle({
-        type: 'Failed',
-        failure: backendFailure('ConnectFailure', 'could not be connected to in timeouts.connect'),
-      });
-    });
-    if (request.streamed)
-      watchdog.set('firstToken', now + timeouts.firstTokenMs, () => timedOut('sent no content in timeouts.firstToken'));
-    if (options.attemptMs !== undefined)
-      watchdog.set('attempt', now + options.attemptMs, () => timedOut('did not finish in its share of the time'));
-
-    upstream = send(
-      endpoint.connections,
-      {
-        path: `${backend.basePath}${request.api.path}`,
-        headers: [...call.headers, ...backend.authHeaders],
-        body: writeBody(request, {model: backend.config.model, askForUsage: options.askForUsage}, allocate),
-      },
-      options.fresh,
-      {
-        onConnected: () => watchdog.clear('connect'),
-        onHead(status, headers) {
-          const encoding = firstValue(headers, 'content-encoding') ?? 'identity';
-          receiver = receive(status, headers);
-          if (encoding !== 'identity' && status < 300)
-            fail(backendFailure('MalformedReply', 'compressed its answer without being asked to'));
-        },
-        onData: (chunk) => receiver?.data(chunk),
-        onEnd: () => receiver?.end(),
-        onBroken: (broken) => (broken.stale ? settle({type: 'StaleConnection'}) : fail(describeBroken(broken))),
-        onBug: crash,
-      },
-    );
-    if (settled) upstream.abort();
+function receiverFor({trip, loan, running, upstream}: Answering, status: number, headers: ReplyHeaders): Receiver {
+  const {engine, call, route} = trip;
+  const {timeouts} = loan.backend.config;
+  return receive({
+    call,
+    clock: engine.clock,
+    memory: engine.memory,
+    head: {status, headers},
+    modelIsFixed: loan.modelIsFixed,
+    firstTokenMs: timeouts.firstTokenMs,
+    tokenIdleMs: timeouts.tokenIdleMs,
+    keepAliveMs: route.config.stream.keepAliveMs,
+    provenance: () => provenanceOf(route, call),
+    pause: () => upstream()?.pause(),
+    resume: () => upstream()?.resume(),
+    contentCame() {
+      running.answering = true;
+      loan.answers();
+    },
+    timedOut: running.timedOut,
+    settle: running.settle,
   });
 }
+
+/** Of what nobody here knows, nobody knows either how long it takes to begin, or whether it begins before it is whole. */
+function limitFirstToken({call, engine}: Trip, {backend}: Loan, running: RunningAttempt): void {
+  const {answer, api} = call.request;
+  if (answer === 'Whole' || (answer === 'Bytes' && api.carriedOnce)) return;
+  call.watchdog.set('firstToken', engine.clock.now() + backend.config.timeouts.firstTokenMs, () => {
+    const failure = backendFailure('Timeout', 'sent no content in timeouts.firstToken');
+    running.fail(api.carriedOnce ? {...failure, verdict: undefined} : failure);
+  });
+}
+
+/** Rejects only with a bug of ours. */
+export const attempt = (trip: Trip, loan: Loan, send: Send): Promise<Settled> =>
+  runAttempt({
+    trip,
+    loan,
+    attemptMs: attemptMsOf(trip, loan.backend),
+    begin(running) {
+      let upstream: Upstream | undefined;
+      limitFirstToken(trip, loan, running);
+      upstream = send({
+        onConnected: () => trip.call.watchdog.clear('connect'),
+        onHead(status, headers) {
+          running.receiver = receiverFor({trip, loan, running, upstream: () => upstream}, status, headers);
+          const encoding = firstValue(headers, 'content-encoding') ?? 'identity';
+          if (encoding !== 'identity' && status < 300)
+            running.fail(backendFailure('MalformedReply', 'compressed its answer without being asked to'));
+        },
+        onData: (chunk) => running.receiver?.data(chunk),
+        onEnd: () => running.receiver?.end(),
+        onBroken: (broken) =>
+          broken.stale ? running.settle({type: 'StaleConnection'}) : running.fail(describeBroken(broken)),
+        onBug: running.crash,
+      });
+      const begun = upstream;
+      return () => begun.abort();
+    },
+  });

@@ -1,6 +1,6 @@
 /** One caller's request on its way through the engine: who asked, what is left of its time, and what became of it. */
 import {estimateTokens, type Usage} from '../wire/api.ts';
-import type {ErrorBody, ErrorCode} from '../wire/errors.ts';
+import type {ErrorCode, ErrorDetails} from '../wire/errors.ts';
 import type {InferenceRequest} from '../wire/request.ts';
 import type {Watchdog} from './watchdog.ts';
 
@@ -9,9 +9,9 @@ export type Interruption = 'CallerGone' | 'DeadlineExceeded' | 'ShuttingDown';
 
 /** The caller's connection, as the engine sees it. */
 export type Caller = {
-  /** Status 200 and headers (flat) have gone out. */
   headSent(): boolean;
-  sendHead(headers: readonly string[]): void;
+  /** `headers`: flat. `status`: 200 unless given. */
+  sendHead(headers: readonly string[], status?: number): void;
   /** False: it is full; wait for `onDrain`. */
   write(bytes: Uint8Array | string): boolean;
   end(): void;
@@ -47,6 +47,8 @@ export type Call = {
   /** Hash of the prompt's prefix. */
   readonly prefixHash: () => number;
   interrupted: Interruption | undefined;
+  /** What has begun to go out is not read here. */
+  sendsBytes: boolean;
   /** The stage that runs now is told here. */
   onInterrupt: (why: Interruption) => void;
 };
@@ -91,8 +93,9 @@ export const estimateUsage = (call: Call, completionTokens: number): Usage => ({
   estimated: true,
 });
 
-/** Ends a stream with an error event; the head has gone out. */
-export function endWithError(call: Call, error: ErrorBody['error'], usage: Usage | undefined): void {
+/** Ends what has begun, so that nobody takes it for whole: a stream of events with one more, any other by breaking it off. */
+export function endWithError(call: Call, error: ErrorDetails, usage: Usage | undefined): void {
+  if (call.request.answer !== 'Events' || call.sendsBytes) return call.caller.destroy();
   const {backend, attempts} = call.record;
   call.caller.write(
     call.request.api.errorEvent({...error, ...(backend === undefined ? {} : {backend}), attempts}, usage),

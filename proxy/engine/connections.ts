@@ -2,8 +2,10 @@
  * Keep-alive connections to one origin, one undici Client each, the most recently used first. A Pool would do the same, but does not
  * tell whether a request went out on a connection that had been used before, which is what makes a reset mean nothing.
  */
-import type {Socket} from 'node:net';
+import {isIP, type Socket} from 'node:net';
+import {connect, createSecureContext, type ConnectionOptions} from 'node:tls';
 import {Client, buildConnector} from 'undici';
+import type {TlsSettings} from './tls-settings.ts';
 
 export type Connection = {
   readonly client: Client;
@@ -26,11 +28,55 @@ export type Connections = {
 /** Longer than common servers keep theirs, so it is mostly they who close; their `keep-alive: timeout` is honoured. */
 const idleMs = 30_000;
 
-export function createConnections(origin: string): Connections {
+type Connector = (...parameters: Parameters<buildConnector.connector>) => Socket; // its type leaves out what it returns
+
+/** undici's own remembers a TLS session only until the next garbage collection, and which alert ended a connection not at all. */
+function createTlsConnector(tls: TlsSettings): Connector {
+  const {servername, checkServerIdentity} = tls;
+  const settings: ConnectionOptions = {
+    secureContext: createSecureContext(tls), // certificates are read once
+    ALPNProtocols: ['http/1.1'],
+    ...(checkServerIdentity && {checkServerIdentity}),
+  };
+  let session: Buffer | undefined;
+  return ({hostname, port}, callback) => {
+    const socket = connect({
+      ...settings,
+      host: hostname,
+      port: Number(port === '' ? 443 : port),
+      servername: servername ?? (isIP(hostname) === 0 ? hostname : ''),
+      ...(session && {session}),
+    });
+    let connected = false;
+    return socket
+      .setNoDelay(true)
+      .setKeepAlive(true, 60_000)
+      .on('session', (next) => {
+        session = next;
+      })
+      .once('secureConnect', () => {
+        connected = true;
+        callback(null, socket);
+      })
+      .on('error', (cause) => {
+        socket.destroy(); // or undici would take the end that follows an alert for the cause
+        if (connected) return;
+        session = undefined;
+        callback(cause, null);
+      });
+  };
+}
+
+const createConnector = (origin: string, tls: TlsSettings | undefined): Connector =>
+  origin.startsWith('https:')
+    ? createTlsConnector(tls ?? {})
+    : (buildConnector({allowH2: false, timeout: 0}) as Connector);
+
+export function createConnections(origin: string, tls?: TlsSettings): Connections {
   const idle: Client[] = [];
   /** With the socket of each, once it has begun to connect. */
   const all = new Map<Client, {socket?: Socket}>();
-  const connector = buildConnector({allowH2: false, timeout: 0}); // one for all, so that TLS sessions are resumed
+  const connector = createConnector(origin, tls);
   let closed = false;
 
   const forget = (client: Client): void => {
@@ -53,8 +99,7 @@ export function createConnections(origin: string): Connections {
       keepAliveTimeout: idleMs,
       keepAliveMaxTimeout: idleMs,
       connect(options, callback) {
-        // The connector returns the socket, which its type leaves out.
-        entry.socket = (connector as (...parameters: Parameters<typeof connector>) => Socket)(options, callback);
+        entry.socket = connector(options, callback);
       },
     });
     all.set(client, entry);

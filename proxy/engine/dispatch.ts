@@ -1,10 +1,11 @@
 /** Carries one request to its end: one whole answer, one stream, or one error. */
 import {routeName} from '../config/schema.ts';
-import {errorBody} from '../wire/errors.ts';
+import {detailsOf} from '../wire/errors.ts';
 import type {ModelMatch} from '../routing/match.ts';
 import {endWithError, interrupt, type Call} from './call.ts';
 import type {Reply} from './failure.ts';
 import type {LiveRoute} from './live.ts';
+import type {Attempt} from './loan.ts';
 import {errorFrom, refusalAmong, unavailableError} from './outcome.ts';
 import {createSearch} from './search.ts';
 import {travel} from './travel.ts';
@@ -16,7 +17,7 @@ export type WholeAnswer = {reply: Reply; provenance: readonly string[]};
 function startKeepAlive(trip: Trip): void {
   const {call, route, engine} = trip;
   const {keepAliveMs} = route.config.stream;
-  if (!call.request.streamed || keepAliveMs === 0) return;
+  if (call.request.answer !== 'Events' || keepAliveMs === 0) return;
   const next = (): void => call.watchdog.set('keepAlive', engine.clock.now() + keepAliveMs, send);
   const send = (): void => {
     if (!call.caller.headSent()) {
@@ -54,12 +55,14 @@ function fail(trip: Trip): WholeAnswer | undefined {
   if (refusal !== undefined) return refuse(trip, refusal);
   const now = engine.clock.now();
   const error =
-    failures.length === 0 ? unavailableError(route, search, call, now) : errorFrom(route, failures, call, now);
+    failures.length === 0
+      ? unavailableError({route, search, api: call.request.api, interrupted: call.interrupted}, now)
+      : errorFrom(route, failures, call, now);
   const usage = failures.at(-1)?.failure.usage;
   call.record.errorCode = error.code;
   call.record.usage = usage;
   if (!call.caller.headSent()) throw error;
-  endWithError(call, errorBody(error).error, usage);
+  endWithError(call, detailsOf(error), usage);
   return undefined;
 }
 
@@ -68,9 +71,10 @@ export async function dispatch(
   engine: Engine,
   call: Call,
   {route, exact}: ModelMatch<LiveRoute>,
+  attempt: Attempt,
 ): Promise<WholeAnswer | undefined> {
-  const search = createSearch({engine, call, route});
-  const trip: Trip = {engine, call, route, nameIsExact: exact, search, failures: []};
+  const search = createSearch({engine, route, api: call.request.api, prefixHash: call.prefixHash});
+  const trip: Trip = {engine, call, route, nameIsExact: exact, search, attempt, failures: []};
   route.budget.countRequest(engine.clock.now());
   call.watchdog.set('request', call.deadlineAt, () => interrupt(call, 'DeadlineExceeded'));
   if (remainingMs(trip) <= 0)

@@ -3,6 +3,7 @@ import type {FailureReason, ReplyFacts, Verdict} from '../routing/verdict.ts';
 import {judgeReply} from '../routing/verdict.ts';
 import type {UpstreamError, Usage} from '../wire/api.ts';
 import type {ErrorCode} from '../wire/errors.ts';
+import type {InferenceRequest} from '../wire/request.ts';
 import {readRetryAfter, type ReplyHeaders} from '../wire/headers.ts';
 
 export type Reply = {status: number; headers: ReplyHeaders; body: Uint8Array};
@@ -52,8 +53,14 @@ export const cut = (failure: Failure): Failure => ({
 
 const codeOf = (verdict: Verdict): ErrorCode => (verdict.fault === 'Backend' ? codes[verdict.reason] : 'backend_error');
 
-const factsOf = (status: number, error: UpstreamError, modelIsFixed: boolean): ReplyFacts => ({
+const factsOf = (
+  {carriedOnce}: InferenceRequest,
+  status: number,
+  error: UpstreamError,
+  modelIsFixed: boolean,
+): ReplyFacts => ({
   status,
+  carriedOnce,
   contextLengthExceeded: error.contextLengthExceeded,
   contentFiltered: error.contentFiltered,
   modelMissing: error.modelMissing,
@@ -71,8 +78,8 @@ function kindOf({body: {type, code}}: UpstreamError): string {
 }
 
 /** A reply that is no success. */
-export function refusal(reply: Reply, error: UpstreamError, modelIsFixed: boolean): Failure {
-  const verdict = judgeReply(factsOf(reply.status, error, modelIsFixed));
+export function refusal(request: InferenceRequest, reply: Reply, error: UpstreamError, modelIsFixed: boolean): Failure {
+  const verdict = judgeReply(factsOf(request, reply.status, error, modelIsFixed));
   const summary = `answered ${reply.status}`;
   return {
     verdict,
@@ -87,10 +94,15 @@ export function refusal(reply: Reply, error: UpstreamError, modelIsFixed: boolea
 }
 
 /** An error inside a 200. One that names no status is the backend's. */
-export function errorInside(error: UpstreamError, headers: ReplyHeaders, modelIsFixed: boolean): Failure {
+export function errorInside(
+  request: InferenceRequest,
+  error: UpstreamError,
+  headers: ReplyHeaders,
+  modelIsFixed: boolean,
+): Failure {
   const status = error.status ?? (error.contextLengthExceeded || error.contentFiltered ? 400 : 500);
-  const body = new TextEncoder().encode(JSON.stringify({error: error.body}));
-  const failure = refusal({status, headers: {'content-type': 'application/json'}, body}, error, modelIsFixed);
+  const body = new TextEncoder().encode(JSON.stringify(request.api.errorBody(error.body, undefined)));
+  const failure = refusal(request, {status, headers: {'content-type': 'application/json'}, body}, error, modelIsFixed);
   const retryAfterMs = readRetryAfter(headers, Date.now());
   return {
     ...failure,

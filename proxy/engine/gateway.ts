@@ -2,9 +2,12 @@
 import {createHash} from 'node:crypto';
 import {retire, buildLive, type LiveContext, type LiveGateway, type LiveInput} from './live.ts';
 import {interrupt, type Call} from './call.ts';
+import {ask} from './ask.ts';
 import {dispatch, type WholeAnswer} from './dispatch.ts';
+import {createRoster} from './roster.ts';
 import type {ModelMatch} from '../routing/match.ts';
 import type {LiveRoute} from './live.ts';
+import type {Attempt} from './loan.ts';
 import type {Engine} from './trip.ts';
 
 export type Gateway = {
@@ -14,7 +17,8 @@ export type Gateway = {
   readonly hash: string;
   /** Validated input only: this either replaces all or throws and changes nothing. */
   update(input: LiveInput): void;
-  carry(call: Call, match: ModelMatch<LiveRoute>): Promise<WholeAnswer | undefined>;
+  /** `attempt`: how it is sent, in JSON unless given. */
+  carry(call: Call, match: ModelMatch<LiveRoute>, attempt?: Attempt): Promise<WholeAnswer | undefined>;
   readonly running: number;
   /** Ends every running request with an error. */
   shutDown(): void;
@@ -24,7 +28,7 @@ export type Gateway = {
 export function createGateway(engine: Engine, context: LiveContext): Gateway {
   let live: LiveGateway | undefined;
   let hash = '';
-  const running = new Set<Call>();
+  const running = createRoster<Call>();
   return {
     get live() {
       return live;
@@ -38,19 +42,19 @@ export function createGateway(engine: Engine, context: LiveContext): Gateway {
       hash = createHash('sha256').update(JSON.stringify(input.config)).digest('hex');
       if (previous !== undefined) retire(previous, live);
     },
-    async carry(call, match) {
-      running.add(call);
+    async carry(call, match, attempt = ask) {
+      const leave = running.add(call);
       try {
-        return await dispatch(engine, call, match);
+        return await dispatch(engine, call, match, attempt);
       } finally {
-        running.delete(call);
+        leave();
       }
     },
     get running() {
-      return running.size;
+      return running.members.length;
     },
     shutDown() {
-      for (const call of running) interrupt(call, 'ShuttingDown');
+      for (const call of Array.from(running.members)) interrupt(call, 'ShuttingDown'); // they leave meanwhile
     },
     close() {
       if (live !== undefined) retire(live, undefined);

@@ -1,7 +1,6 @@
 /** The live side of a config: routes with breakers, connections and counts. A new config takes over the state of what stays. */
 import {serviceKey, type Endpoint, type EndpointTable} from '../config/endpoint.ts';
 import {
-  credentialKey,
   routeName,
   type BackendConfig,
   type Credentials,
@@ -13,9 +12,11 @@ import {createModelTable, type ModelTable} from '../routing/match.ts';
 import {toRungs, type RungView} from '../routing/pick.ts';
 import {createRetryBudget, type RetryBudget} from '../routing/retry-budget.ts';
 import {createStrategist, type Strategist} from '../routing/strategies.ts';
+import {resolveAccess, type Access} from './access.ts';
 import {createBreaker, type Breaker, type BreakerState} from './breaker.ts';
 import type {Clock} from './clock.ts';
 import {createConnections, type Connections} from './connections.ts';
+import type {TlsSettings} from './tls-settings.ts';
 
 /** Attempts that run. Outlives even a changed credential: the server behind it is the same one, and as busy. */
 export type Load = {inFlight: number};
@@ -24,6 +25,10 @@ export type LiveEndpoint = {
   readonly id: string;
   /** For logs and the admin port; never for callers. */
   readonly address: string;
+  /** Scheme, host and port. */
+  readonly origin: string;
+  /** The same object for as long as nothing about it changes. Undefined: as the origin says, with what the system trusts. */
+  readonly tls: TlsSettings | undefined;
   readonly connections: Connections;
   readonly ejection: Ejection;
   readonly load: Load;
@@ -46,17 +51,18 @@ export type BackendState = {
   readonly notSpoken: Map<string, number>;
 };
 
-export type LiveBackend = {
+export type LiveBackend = Access & {
   readonly config: BackendConfig;
   readonly weight: number;
   readonly priority: number;
   readonly maxEjectionPercent: number;
   readonly state: BackendState;
+  /** None if its credentials are of no use, whatever its Service has. */
   readonly endpoints: readonly LiveEndpoint[];
+  /** Its credentials are those that `config` names. */
+  readonly isUsable: boolean;
   /** Stands where the caller's `/v1` stands; '' or `/…` without a slash at the end. */
   readonly basePath: string;
-  /** Flat: name, value. */
-  readonly authHeaders: readonly string[];
   isFull(): boolean;
   admits(now: number): boolean;
 };
@@ -88,14 +94,14 @@ export type LiveContext = {
 };
 
 /** Endpoints as origin and name; a URL is one endpoint. */
-function originsOf({target}: BackendConfig, endpoints: EndpointTable): {origin: string; address: string}[] {
+function originsOf({target, tls}: BackendConfig, endpoints: EndpointTable): {origin: string; address: string}[] {
   if (target.type === 'Url') {
     const {origin, host} = new URL(target.url);
     return [{origin, address: host}];
   }
   const host = ({address, port}: Endpoint): string => `${address.includes(':') ? `[${address}]` : address}:${port}`;
   return (endpoints.get(serviceKey(target)) ?? []).map((endpoint) => ({
-    origin: `http://${host(endpoint)}`,
+    origin: `${tls === undefined ? 'http' : 'https'}://${host(endpoint)}`,
     address: host(endpoint),
   }));
 }
@@ -106,8 +112,10 @@ const basePathOf = ({target}: BackendConfig): string =>
 const backendKey = (route: RouteConfig, {name, target}: BackendConfig): string =>
   JSON.stringify([routeName(route), name, target]);
 
-const hasSameCredential = ({auth: one}: BackendConfig, {auth: other}: BackendConfig): boolean =>
-  JSON.stringify(one) === JSON.stringify(other);
+const credentialsOf = ({auth, tls}: BackendConfig): string => JSON.stringify([auth, tls]);
+
+const hasSameCredentials = (one: BackendConfig, other: BackendConfig): boolean =>
+  credentialsOf(one) === credentialsOf(other);
 
 type Builder = {
   input: LiveInput;
@@ -118,16 +126,18 @@ type Builder = {
   connections: Map<string, Connections>;
 };
 
-function connectionsTo(origin: string, {previous, connections}: Builder): Connections {
-  const existing = connections.get(origin) ?? previous?.connections.get(origin) ?? createConnections(origin);
-  connections.set(origin, existing);
+/** Backends that speak TLS to one origin in different ways share no connection, and no session. */
+function connectionsTo(origin: string, {config, access}: Pair, {previous, connections}: Builder): Connections {
+  const key = JSON.stringify([origin, config.tls]);
+  const existing = connections.get(key) ?? previous?.connections.get(key) ?? createConnections(origin, access.tls);
+  connections.set(key, existing);
   return existing;
 }
 
 /** Before the first sample: low enough to be tried, high enough not to draw every request at once. */
 const unknownLatencyMs = 100;
 
-type EndpointParts = Pick<LiveEndpoint, 'id' | 'address' | 'connections' | 'ejection' | 'load'>;
+type EndpointParts = Pick<LiveEndpoint, 'id' | 'address' | 'origin' | 'tls' | 'connections' | 'ejection' | 'load'>;
 
 const createEndpoint = (parts: EndpointParts): LiveEndpoint => ({
   ...parts,
@@ -153,49 +163,68 @@ function createState(route: RouteConfig, config: BackendConfig, load: Load, cont
   };
 }
 
-function authHeadersOf({auth}: BackendConfig, credentials: Credentials): string[] {
-  if (auth === undefined) return [];
-  const value = credentials.get(credentialKey(auth.credential));
-  if (value === undefined) throw new Error(`bug: the credential ${auth.credential.name} of a backend has not arrived`);
-  return [auth.headerName, `${auth.prefix}${value}`];
-}
+/** A target with the credentials for it. */
+type Pair = {config: BackendConfig; access: Access; /** Why there are none of use. */ problem?: string};
 
-/** `before`: the same backend in the config before, at the same target. With another credential only its load is taken over. */
+const noAccess: Access = {authHeaders: [], tls: undefined};
+
+/**
+ * `wanted`, or, while the credentials that it names have not arrived or are of no use, the pair that the backend had before: a new
+ * target never meets old credentials.
+ */
+function pairFor(wanted: BackendConfig, before: LiveBackend | undefined, credentials: Credentials): Pair {
+  const usable = before?.isUsable === true ? before : undefined;
+  if (usable !== undefined && hasSameCredentials(usable.config, wanted)) return {config: wanted, access: usable};
+  const resolved = resolveAccess(wanted, credentials);
+  if ('access' in resolved) return {config: wanted, access: resolved.access};
+  if (usable === undefined) return {config: wanted, access: noAccess, problem: resolved.problem};
+  const {target, auth, tls} = usable.config;
+  return {config: {...wanted, target, auth, tls}, access: usable, problem: resolved.problem};
+}
+/** `before`: the same backend in the config before, at the same target. With other credentials only its load is taken over. */
 function buildEndpoints(
   route: RouteConfig,
-  config: BackendConfig,
+  pair: Pair,
   before: LiveBackend | undefined,
   builder: Builder,
 ): LiveEndpoint[] {
+  const {config, access} = pair;
   const known = new Map(before?.endpoints.map((endpoint) => [endpoint.id, endpoint]));
-  const keeps = before !== undefined && hasSameCredential(before.config, config);
+  const keeps = before !== undefined && hasSameCredentials(before.config, config);
   return originsOf(config, builder.input.endpoints).map(({origin, address}) => {
     const id = `${config.name}/${address}`;
     const existing = known.get(id);
-    const connections = connectionsTo(origin, builder);
+    const connections = connectionsTo(origin, pair, builder);
     if (keeps && existing !== undefined) return existing;
     const load = existing?.load ?? {inFlight: 0};
-    return createEndpoint({id, address, connections, ejection: createEjection(route.circuitBreaker), load});
+    const ejection = createEjection(route.circuitBreaker);
+    return createEndpoint({id, address, origin, tls: access.tls, connections, ejection, load});
   });
 }
 
-function buildBackend(route: RouteConfig, config: BackendConfig, builder: Builder): LiveBackend {
+function buildBackend(route: RouteConfig, wanted: BackendConfig, builder: Builder): LiveBackend {
+  const named = builder.previousRoutes.get(routeName(route))?.backends.find(({config}) => config.name === wanted.name);
+  const pair = pairFor(wanted, named, builder.input.credentials);
+  const {config, access, problem} = pair;
+  const isUsable = access !== noAccess;
   const key = backendKey(route, config);
   const before = builder.previous?.backends.get(key);
-  const authHeaders = authHeadersOf(config, builder.input.credentials);
   const state =
-    before !== undefined && hasSameCredential(before.config, config)
+    before !== undefined && hasSameCredentials(before.config, config)
       ? before.state
       : createState(route, config, before?.state.load ?? {inFlight: 0}, builder.context);
+  if (problem !== undefined) state.lastError = {at: new Date().toISOString(), message: problem};
   const backend: LiveBackend = {
     config,
     weight: config.weight,
     priority: config.priority,
     maxEjectionPercent: route.circuitBreaker.maxEjectionPercent,
     state,
-    endpoints: buildEndpoints(route, config, before, builder),
+    endpoints: isUsable ? buildEndpoints(route, pair, before, builder) : [],
+    isUsable,
     basePath: basePathOf(config),
-    authHeaders,
+    authHeaders: access.authHeaders,
+    tls: access.tls,
     isFull: () => state.inFlight >= (config.maxConcurrentRequests ?? Infinity),
     admits: (now) => state.breaker.admits(now),
   };

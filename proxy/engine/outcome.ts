@@ -2,7 +2,7 @@
 import {routeName} from '../config/schema.ts';
 import type {Unavailable} from '../routing/pick.ts';
 import type {Fault} from '../routing/verdict.ts';
-import type {WireApi} from '../wire/api.ts';
+import type {SpokenApi} from '../wire/api.ts';
 import {RequestError, type ErrorCode} from '../wire/errors.ts';
 import type {Call, Interruption} from './call.ts';
 import type {Failure} from './failure.ts';
@@ -28,7 +28,7 @@ function interruptedError(route: LiveRoute, why: Interruption, told: string): Re
   );
 }
 
-const notSpokenError = (route: LiveRoute, {path}: WireApi): RequestError =>
+const notSpokenError = (route: LiveRoute, {path}: SpokenApi): RequestError =>
   new RequestError('api_not_supported', `No backend of route ${routeName(route.config)} speaks /v1${path}.`);
 
 const problems: Record<Unavailable, string> = {
@@ -59,10 +59,12 @@ function opensAgainInMs(route: LiveRoute, search: Search, reasons: ReadonlySet<U
   return Math.min(search.heldUntil() - now, ...breakers.filter((ms) => ms > 0));
 }
 
+export type Unserved = {route: LiveRoute; search: Search; api: SpokenApi; interrupted: Interruption | undefined};
+
 /** No attempt could be made. `now`: time of the clock. */
-export function unavailableError(route: LiveRoute, search: Search, call: Call, now: number): RequestError {
-  if (call.interrupted !== undefined) return interruptedError(route, call.interrupted, '');
-  if (!search.isSpoken()) return notSpokenError(route, call.request.api);
+export function unavailableError({route, search, api, interrupted}: Unserved, now: number): RequestError {
+  if (interrupted !== undefined) return interruptedError(route, interrupted, '');
+  if (!search.isSpoken()) return notSpokenError(route, api);
   const reasons = search.reasons();
   const {code, problem} = unavailableFor(reasons);
   const waitMs = opensAgainInMs(route, search, reasons, now);

@@ -8,7 +8,7 @@ import {
   type Unavailable,
 } from '../routing/pick.ts';
 import type {Verdict} from '../routing/verdict.ts';
-import type {Call} from './call.ts';
+import type {SpokenApi} from '../wire/api.ts';
 import type {Clock} from './clock.ts';
 import type {LiveBackend, LiveEndpoint, LiveRoute} from './live.ts';
 
@@ -41,7 +41,13 @@ export type Search = {
   isSpoken(): boolean;
 };
 
-type Context = {engine: {clock: Clock; random: () => number}; call: Call; route: LiveRoute};
+export type SearchOptions = {
+  engine: {clock: Clock; random: () => number};
+  route: LiveRoute;
+  api: SpokenApi;
+  /** Hash of the prompt's prefix. */
+  prefixHash: () => number;
+};
 
 type Pass = {ignoreBreakers: boolean; ignoreLearnt: boolean};
 
@@ -49,12 +55,12 @@ type Offer = {rung: number; view: RungView<LiveBackend>; survey: Survey<LiveBack
 
 const strict: Pass = {ignoreBreakers: false, ignoreLearnt: false};
 
-export function createSearch({engine, call, route}: Context): Search {
-  const triedRungs = new Set<number>();
-  const triedEndpoints = new Set<LiveEndpoint>();
-  const excluded = new Set<LiveBackend>();
-  const {api} = call.request;
-  const choice = {random: engine.random, prefixHash: call.prefixHash};
+export function createSearch({engine, route, api, prefixHash}: SearchOptions): Search {
+  // Lists: they are short, and empty for nearly every request.
+  const triedRungs: number[] = [];
+  const triedEndpoints: LiveEndpoint[] = [];
+  const excluded: LiveBackend[] = [];
+  const choice = {random: engine.random, prefixHash};
   const lastResort: Pass = {
     ignoreBreakers: route.config.circuitBreaker.whenAllOpen === 'TryAll',
     ignoreLearnt: true,
@@ -76,15 +82,14 @@ export function createSearch({engine, call, route}: Context): Search {
       now,
       ignoreBreakers,
       excludesBackend: (backend) =>
-        excluded.has(backend) || !speaks(backend, now, ignoreLearnt) || !isLargeEnough(backend),
-      excludesEndpoint: (endpoint) => triedEndpoints.has(endpoint),
+        excluded.includes(backend) || !speaks(backend, now, ignoreLearnt) || !isLargeEnough(backend),
+      excludesEndpoint: (endpoint) => triedEndpoints.includes(endpoint),
     };
   };
 
-  const untried = (): number[] =>
-    [...route.rungs.keys()].filter(
-      (rung) => !triedRungs.has(rung) && (windowAbove === undefined || rung > currentRung),
-    );
+  const isUntried = (rung: number): boolean =>
+    !triedRungs.includes(rung) && (windowAbove === undefined || rung > currentRung);
+  const untried = (): number[] => [...route.rungs.keys()].filter(isUntried);
 
   const offerOf = (rung: number, pass: Pass): Offer => {
     const view = route.rungs[rung];
@@ -94,7 +99,8 @@ export function createSearch({engine, call, route}: Context): Search {
 
   const findNext = (): Offer | undefined => {
     for (const pass of [strict, lastResort]) {
-      for (const rung of untried()) {
+      for (let rung = 0; rung < route.rungs.length; rung += 1) {
+        if (!isUntried(rung)) continue;
         const offer = offerOf(rung, pass);
         if (offer.survey.slots.length > 0) return offer;
       }
@@ -131,25 +137,26 @@ export function createSearch({engine, call, route}: Context): Search {
     use({rung, endpoint}) {
       if (rung !== currentRung) retried = false;
       currentRung = rung;
-      triedRungs.add(rung);
-      triedEndpoints.add(endpoint);
+      triedRungs.push(rung);
+      triedEndpoints.push(endpoint);
     },
     learn({backend}, verdict) {
       if (verdict === undefined) return;
       if (verdict.fault === 'TooLong') windowAbove = Math.max(windowAbove ?? 0, backend.config.contextWindow ?? 0);
-      if (verdict.fault !== 'Backend' || verdict.reason === 'Rejected') excluded.add(backend);
+      if (verdict.fault !== 'Backend' || verdict.reason === 'Rejected') excluded.push(backend);
     },
     countRetry() {
       retried = true;
     },
     retriedOnRung: () => retried,
     untriedRungs() {
+      if (triedRungs.length === route.rungs.length) return 0;
       const {excludesBackend} = optionsFor(lastResort);
       const mayTake = (backend: LiveBackend): boolean =>
         backend.weight > 0 && backend.endpoints.length > 0 && !excludesBackend(backend);
       return untried().filter((rung) => route.rungs[rung]?.backends.some(mayTake)).length;
     },
-    reasons: () => new Set(blocked().flatMap(({reasons}) => [...reasons])),
+    reasons: () => new Set(blocked().flatMap(({reasons}) => reasons)),
     heldUntil: () => Math.min(...blocked().map(({heldUntil}) => heldUntil)),
     isSpoken: () =>
       route.backends.length === 0 || route.backends.some((backend) => speaks(backend, engine.clock.now(), false)),

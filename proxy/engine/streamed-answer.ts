@@ -1,36 +1,21 @@
 /** A streamed answer: nothing goes out before its first content, and then only whole events, until it has ended or is cut. */
 import type {EventReading, StreamReader, Usage} from '../wire/api.ts';
+import {answerHeaders, firstValue, type ReplyHeaders} from '../wire/headers.ts';
 import {createSseSplitter, type SseEvent} from '../wire/sse.ts';
-import {estimateUsage, type Call} from './call.ts';
-import {backendFailure, cut, errorInside, type Failure, type Reply} from './failure.ts';
-import type {Receiver, Settled} from './receiver.ts';
-import type {Clock, Timer} from './clock.ts';
-import {outOfMemory, type MemoryBudget} from './memory.ts';
-
-export type StreamOptions = {
-  call: Call;
-  clock: Clock;
-  memory: MemoryBudget;
-  head: Pick<Reply, 'headers'>;
-  modelIsFixed: boolean;
-  firstTokenMs: number;
-  tokenIdleMs: number;
-  keepAliveMs: number;
-  /** Sends the head if it has not gone out. */
-  commit: () => void;
-  /** The caller does not read as fast as the backend writes. */
-  pause: () => void;
-  resume: () => void;
-  contentCame: () => void;
-  timedOut: (summary: string) => void;
-  settle: (result: Settled) => void;
-};
+import {estimateUsage} from './call.ts';
+import {backendFailure, cut, errorInside, type Failure} from './failure.ts';
+import type {Receiver, ReceiverOptions} from './receiver.ts';
+import type {Timer} from './clock.ts';
+import {outOfMemory} from './memory.ts';
 
 /** After the answer's end, for usage and `[DONE]`. */
 const closingMs = 2_000;
-/** One event, and all that may come before the first content. */
+/** One event. */
 const maxEventBytes = 16 * 1024 * 1024;
+/** All that may come before the first content. */
 const maxHeldBytes = 1024 * 1024;
+/** A backend may say back what it was asked, instructions and tools, in each of its first events, with escapes that make it longer. */
+const heldPerAskedByte = 8;
 
 type Flow = {
   committed: boolean;
@@ -51,14 +36,22 @@ const keepsVerdict = ({verdict}: Failure, paused: boolean): boolean =>
 
 const malformed = (summary: string): Failure => backendFailure('MalformedReply', summary);
 
+const streamHeaders = (headers: ReplyHeaders): string[] => [
+  ...answerHeaders(headers),
+  ...(firstValue(headers, 'cache-control') === undefined ? ['cache-control', 'no-cache'] : []),
+  'x-accel-buffering',
+  'no', // an nginx in front would hold tokens back
+];
+
 /** True: the event goes on to the caller. False: it is kept from him. A failure ends the stream. */
 type Acceptance = boolean | Failure;
 
-export function receiveStream(options: StreamOptions): Receiver {
-  const {call, clock} = options;
+export function receiveStream(options: ReceiverOptions): Receiver {
+  const {call, clock, head} = options;
   const {request, caller, watchdog} = call;
   const reader: StreamReader = request.api.createStreamReader(request.choices);
   const splitter = createSseSplitter();
+  const mostHeldBytes = maxHeldBytes + heldPerAskedByte * request.fields.bytes.length;
   const flow: Flow = {
     committed: false,
     held: [],
@@ -71,7 +64,8 @@ export function receiveStream(options: StreamOptions): Receiver {
   /** Not on the watchdog: that stops with the caller's connection, and he may have had the end of his answer before. */
   let closing: Timer | undefined;
 
-  const usage = (): Usage => reader.usage() ?? estimateUsage(call, reader.contentEvents());
+  const usage = (): Usage | undefined =>
+    request.api.counted ? (reader.usage() ?? estimateUsage(call, reader.contentEvents())) : undefined;
   const asFailure = (failure: Failure): Failure => {
     if (!flow.committed) return failure;
     const verdict = keepsVerdict(failure, flow.paused) ? failure.verdict : undefined;
@@ -99,6 +93,10 @@ export function receiveStream(options: StreamOptions): Receiver {
     });
   };
 
+  const commit = (): void => {
+    if (!caller.headSent()) caller.sendHead([...streamHeaders(head.headers), ...options.provenance()]);
+  };
+
   const endCaller = (): void => {
     call.record.usage = usage(); // before his connection closes: the log line is written then
     flow.endSent = true;
@@ -107,7 +105,7 @@ export function receiveStream(options: StreamOptions): Receiver {
   };
 
   const finish = (): void => {
-    options.commit();
+    commit();
     if (!reader.ended()) send(request.api.endOfStream);
     if (!flow.endSent) endCaller();
     options.settle({type: 'Answered'});
@@ -127,7 +125,7 @@ export function receiveStream(options: StreamOptions): Receiver {
     watchdog.clear('firstToken');
     watchIdle();
     options.contentCame();
-    options.commit();
+    commit();
     return true;
   };
 
@@ -147,12 +145,13 @@ export function receiveStream(options: StreamOptions): Receiver {
       return error === undefined ? false : malformed('sent content in an event that is not JSON');
     },
     Error({error}) {
-      return errorInside(error ?? request.api.readError(new Uint8Array()), options.head.headers, options.modelIsFixed);
+      return errorInside(request, error ?? request.api.readError(new Uint8Array()), head.headers, options.modelIsFixed);
     },
   };
 
   const read = (events: SseEvent[], passed: Uint8Array[]): Failure | undefined => {
     for (const event of events) {
+      if (reader.ended()) break; // what follows the end is not part of the answer
       const reading = reader.read(event);
       const acceptance = accept[reading.kind](reading);
       if (typeof acceptance === 'object') return acceptance;
@@ -166,7 +165,7 @@ export function receiveStream(options: StreamOptions): Receiver {
     if (!flow.committed) {
       flow.held.push(...events);
       flow.heldBytes += events.reduce((bytes, {length}) => bytes + length, 0);
-      return flow.heldBytes > maxHeldBytes ? malformed('sent a megabyte without any content') : undefined;
+      return flow.heldBytes > mostHeldBytes ? malformed('sent too much without any content') : undefined;
     }
     const all = flow.held.length > 0 ? [...flow.held, ...events] : events;
     flow.held = [];

@@ -5,7 +5,7 @@ import {ignoreInterrupt, onInterrupt} from './call.ts';
 import type {Settled} from './receiver.ts';
 import type {Found} from './search.ts';
 import {remainingMs, type Trip} from './trip.ts';
-import {tryOnce} from './try.ts';
+import {lend} from './loan.ts';
 
 /** Resolves early if the request is interrupted. */
 const wait = (trip: Trip, ms: number): Promise<void> =>
@@ -39,8 +39,9 @@ type Choose = () => Found | undefined;
 
 function decide(trip: Trip, failure: Failure, last: Found): Step {
   const {verdict} = failure;
-  if (verdict === undefined || verdict.fault === 'Caller' || failure.committed) return {step: 'Stop'};
   const {route, search, engine, call} = trip;
+  if (verdict === undefined || verdict.fault === 'Caller' || failure.committed) return {step: 'Stop'};
+  if (call.request.carriedOnce && failure.code !== 'backend_connect_failed') return {step: 'Stop'}; // it may have arrived
   const {retry} = route.config;
   const heldMs = last.endpoint.heldUntil - engine.clock.now();
   return nextStep({
@@ -79,7 +80,7 @@ export async function travel(trip: Trip): Promise<Settled | undefined> {
     const found: Found | undefined = choose() ?? (await waitForHold(trip))?.();
     if (found === undefined || call.interrupted !== undefined) return settled;
     search.use(found);
-    settled = await tryOnce(trip, found);
+    settled = await lend(trip, found);
     if (settled.type !== 'Failed') return settled;
     search.learn(found, settled.failure.verdict);
     choose = await follow(trip, decide(trip, settled.failure, found), found);

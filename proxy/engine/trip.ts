@@ -1,9 +1,11 @@
 /** One request on its way through its route. */
 import {routeName} from '../config/schema.ts';
+import {shareOfRemaining} from '../routing/retry.ts';
 import type {Call} from './call.ts';
 import type {Clock} from './clock.ts';
 import type {Failure} from './failure.ts';
-import type {LiveRoute} from './live.ts';
+import type {LiveBackend, LiveRoute} from './live.ts';
+import type {Attempt} from './loan.ts';
 import type {MemoryBudget} from './memory.ts';
 import type {Search} from './search.ts';
 
@@ -19,6 +21,8 @@ export type Trip = {
   /** The route itself names the model, not the caller's choice under a pattern. */
   nameIsExact: boolean;
   search: Search;
+  /** How it is sent. */
+  attempt: Attempt;
   failures: FailedTry[];
 };
 
@@ -31,3 +35,10 @@ export const provenanceOf = (route: LiveRoute, call: Call): string[] => [
 ];
 
 export const remainingMs = ({engine, call}: Trip): number => call.deadlineAt - engine.clock.now();
+
+/** Of one try. */
+export function attemptMsOf(trip: Trip, {config}: LiveBackend): number | undefined {
+  const {attemptMs: fixed} = config.timeouts;
+  if (fixed !== undefined || trip.call.request.answer !== 'Whole') return fixed;
+  return shareOfRemaining(remainingMs(trip), trip.search.untriedRungs());
+}

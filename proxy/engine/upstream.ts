@@ -1,9 +1,10 @@
 /** Sends one request over one connection, and says what comes back, until it ends or breaks. */
 import type {Dispatcher} from 'undici';
 import type {ReplyHeaders} from '../wire/headers.ts';
+import type {RequestMethod} from '../wire/request.ts';
 import type {Connections} from './connections.ts';
 
-export type UpstreamRequest = {path: string; headers: string[]; body: Uint8Array};
+export type UpstreamRequest = {method: RequestMethod; path: string; headers: string[]; body: Uint8Array};
 
 /** After `onEnd`, `onBroken` or `onBug` nothing follows; after `abort` nothing at all. */
 export type UpstreamHandler = {
@@ -63,7 +64,7 @@ export function send(
   });
 
   connection.client.dispatch(
-    {path: request.path, method: 'POST', headers: request.headers, body: request.body},
+    {path: request.path, method: request.method, headers: request.headers, body: request.body},
     {
       onRequestStart(started) {
         controller = started;

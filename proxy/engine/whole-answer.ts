@@ -3,20 +3,14 @@ import {brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync} from 
 import {JsonSyntaxError} from '../wire/json-scan.ts';
 import {mediaType, firstValue, type ReplyHeaders} from '../wire/headers.ts';
 import {estimateTokens} from '../wire/api.ts';
-import {estimateUsage, type Call} from './call.ts';
-import {backendFailure, errorInside, refusal, type Reply} from './failure.ts';
-import type {Receiver, Settled} from './receiver.ts';
-import {outOfMemory, type MemoryBudget} from './memory.ts';
+import {estimateUsage} from './call.ts';
+import {backendFailure, errorInside, refusal} from './failure.ts';
+import type {Receiver, ReceiverOptions, Settled} from './receiver.ts';
+import {outOfMemory} from './memory.ts';
 
 type Collector = {chunks: Uint8Array[]; bytes: number; whole: boolean};
 
-export type WholeOptions = {
-  call: Call;
-  memory: MemoryBudget;
-  modelIsFixed: boolean;
-  head: Pick<Reply, 'status' | 'headers'>;
-  settle: (result: Settled) => void;
-};
+type WholeOptions = Pick<ReceiverOptions, 'call' | 'memory' | 'modelIsFixed' | 'head' | 'settle'>;
 
 const decoders: Record<string, (body: Buffer, options: {maxOutputLength: number}) => Buffer> = {
   gzip: gunzipSync,
@@ -40,7 +34,10 @@ function decode(body: Buffer, headers: ReplyHeaders): Buffer {
 
 function readRefusal({call, head, modelIsFixed}: WholeOptions, received: Buffer): Settled {
   const body = decode(received, head.headers);
-  return {type: 'Failed', failure: refusal({...head, body}, call.request.api.readError(body), modelIsFixed)};
+  return {
+    type: 'Failed',
+    failure: refusal(call.request, {...head, body}, call.request.api.readError(body), modelIsFixed),
+  };
 }
 
 function readSuccess({call, head, modelIsFixed}: WholeOptions, body: Buffer): Settled {
@@ -53,10 +50,15 @@ function readSuccess({call, head, modelIsFixed}: WholeOptions, body: Buffer): Se
     return malformed('answered with something else than JSON', `content-type ${contentType.slice(0, 64)}`);
   const answer = call.request.api.readAnswer(body);
   if (answer.error !== undefined)
-    return {type: 'Failed', failure: errorInside(answer.error, head.headers, modelIsFixed)};
+    return {type: 'Failed', failure: errorInside(call.request, answer.error, head.headers, modelIsFixed)};
   if (answer.problem !== undefined) return malformed(answer.problem);
-  if (call.request.streamed) return malformed('was asked for a stream and answered without one');
-  const usage = answer.usage ?? estimateUsage(call, estimateTokens(answer.contentLength ?? 0));
+  if (call.request.answer === 'Events') {
+    const failure = backendFailure('MalformedReply', 'was asked for a stream and answered without one');
+    return {type: 'Failed', failure: call.request.carriedOnce ? {...failure, verdict: undefined} : failure};
+  }
+  const usage = call.request.api.counted
+    ? (answer.usage ?? estimateUsage(call, estimateTokens(answer.contentLength ?? 0)))
+    : undefined;
   return {type: 'Whole', reply: {...head, body}, usage};
 }
 

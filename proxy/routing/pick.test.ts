@@ -38,7 +38,7 @@ const look = (backends: TestBackend[], changes: Partial<typeof options> = {}) =>
     ...options,
     ...changes,
   });
-  return {ids: slots.map(({id, weight}) => `${id} ${weight}`), reasons: [...reasons], heldUntil};
+  return {ids: slots.map(({id, weight}) => `${id} ${weight}`), reasons: [...new Set(reasons)], heldUntil};
 };
 
 describe('a rung offers', () => {

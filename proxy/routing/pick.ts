@@ -43,7 +43,8 @@ type Slot<Backend, Endpoint> = Candidate & Pick<Backend, Endpoint>;
 /** What a rung offers one request now. Looking changes nothing; only choosing may move a strategy on. */
 export type Survey<Backend, Endpoint> = {
   slots: Slot<Backend, Endpoint>[];
-  reasons: Set<Unavailable>;
+  /** Each may stand there more than once. */
+  reasons: Unavailable[];
   /** When the first Retry-After there has passed; Infinity if none holds. */
   heldUntil: number;
 };
@@ -64,13 +65,13 @@ function surveyBackend<E extends EndpointView, B extends BackendView<E>>(
 ): void {
   const offered = backend.endpoints.filter((endpoint) => !options.excludesEndpoint(endpoint));
   if (offered.length === 0) return;
-  if (backend.isFull()) return void survey.reasons.add('Full');
-  if (!options.ignoreBreakers && !backend.admits(options.now)) return void survey.reasons.add('Open');
+  if (backend.isFull()) return void survey.reasons.push('Full');
+  if (!options.ignoreBreakers && !backend.admits(options.now)) return void survey.reasons.push('Open');
   const usable: E[] = [];
   for (const endpoint of offered) {
     const reason = unusable(endpoint, options);
     if (reason === undefined) usable.push(endpoint);
-    else survey.reasons.add(reason);
+    else survey.reasons.push(reason);
     if (reason === 'Held') survey.heldUntil = Math.min(survey.heldUntil, endpoint.heldUntil);
   }
   for (const endpoint of usable) {
@@ -84,7 +85,7 @@ export function surveyRung<E extends EndpointView, B extends BackendView<E>>(
   {backends}: RungView<B>,
   options: SurveyOptions<B, E>,
 ): Survey<B, E> {
-  const survey: Survey<B, E> = {slots: [], reasons: new Set(), heldUntil: Infinity};
+  const survey: Survey<B, E> = {slots: [], reasons: [], heldUntil: Infinity};
   for (const backend of backends) {
     if (backend.weight > 0 && !options.excludesBackend(backend)) surveyBackend(backend, options, survey);
   }
@@ -93,8 +94,9 @@ export function surveyRung<E extends EndpointView, B extends BackendView<E>>(
 
 /** One endpoint of what the rung offers; undefined if that is none. */
 export function chooseFrom<B, E>({choose}: RungView<B>, {slots}: Survey<B, E>, choice: Choice): Pick<B, E> | undefined {
-  if (slots.length === 0) return undefined;
-  const {backend, endpoint} = choose(slots, choice);
+  const [only] = slots;
+  if (only === undefined) return undefined;
+  const {backend, endpoint} = slots.length === 1 ? only : choose(slots, choice);
   return {backend, endpoint};
 }
 

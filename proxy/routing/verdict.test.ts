@@ -22,6 +22,14 @@ const cases: Case[] = [
   ],
   ['a missing model that the caller chose is no verdict', {status: 404, modelMissing: true}, {fault: 'UnknownModel'}],
   ['any other 404 says that the API is not spoken', {status: 404, modelIsFixed: true}, {fault: 'NotSpoken'}],
+  ['404 goes to a caller whom no other backend may answer', {status: 404, carriedOnce: true}, {fault: 'Caller'}],
+  [
+    'a missing model that the caller chose too, if no other backend may answer him',
+    {status: 404, carriedOnce: true, modelMissing: true},
+    {fault: 'Caller'},
+  ],
+  ['and so do 405', {status: 405, carriedOnce: true}, {fault: 'Caller'}],
+  ['and 501', {status: 501, carriedOnce: true}, {fault: 'Caller'}],
   ['405 says that the API is not spoken', {status: 405}, {fault: 'NotSpoken'}],
   ['501 says that the API is not spoken', {status: 501}, {fault: 'NotSpoken'}],
   ['408 is a timeout of the backend', {status: 408}, backend('Timeout')],
@@ -42,7 +50,13 @@ const cases: Case[] = [
 
 describe('judgeReply', () => {
   it.each(cases)('%s', (_, facts, verdict) => {
-    const silent = {contextLengthExceeded: false, contentFiltered: false, modelMissing: false, modelIsFixed: false};
+    const silent = {
+      contextLengthExceeded: false,
+      contentFiltered: false,
+      modelMissing: false,
+      modelIsFixed: false,
+      carriedOnce: false,
+    };
     expect(judgeReply({...silent, ...facts})).toEqual(verdict);
   });
 });

@@ -22,11 +22,16 @@ export type ReplyFacts = {
   modelMissing: boolean;
   /** The route, not the caller, chose the model name that was sent. */
   modelIsFixed: boolean;
+  /** No other backend may be asked, and what is missing may be what the request refers to. */
+  carriedOnce: boolean;
 };
 
-function judgeNotFound({modelMissing, modelIsFixed}: ReplyFacts): Verdict {
-  if (modelIsFixed && modelMissing) return {fault: 'Backend', reason: 'Rejected'};
-  return {fault: modelMissing ? 'UnknownModel' : 'NotSpoken'};
+const judgeNotSpoken = ({carriedOnce}: ReplyFacts): Verdict => ({fault: carriedOnce ? 'Caller' : 'NotSpoken'});
+
+function judgeNotFound(facts: ReplyFacts): Verdict {
+  if (!facts.modelMissing) return judgeNotSpoken(facts);
+  if (facts.modelIsFixed) return {fault: 'Backend', reason: 'Rejected'};
+  return {fault: facts.carriedOnce ? 'Caller' : 'UnknownModel'};
 }
 
 const judgeCredential = ({contentFiltered}: ReplyFacts): Verdict =>
@@ -41,12 +46,12 @@ const byStatus: Record<number, (facts: ReplyFacts) => Verdict> = {
   402: judgeCredential,
   403: judgeCredential,
   404: judgeNotFound,
-  405: () => ({fault: 'NotSpoken'}),
+  405: judgeNotSpoken,
   407: judgeCredential,
   408: () => ({fault: 'Backend', reason: 'Timeout'}),
   429: () => ({fault: 'Backend', reason: 'RateLimited'}),
   500: judgeInternal,
-  501: () => ({fault: 'NotSpoken'}),
+  501: judgeNotSpoken,
 };
 
 /** `facts.status`: of a reply that is no success, or the one that an error inside a 200 stands for. */

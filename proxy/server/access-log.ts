@@ -15,35 +15,35 @@ const isErrorCode = (code: string | undefined): code is ErrorCode => code !== un
 const statusWithoutAnswer = (code: string | undefined): number =>
   isErrorCode(code) ? errorCodes[code].status : callerGoneStatus;
 
-type Line = Finished & {shownStatus: number; errorCode: string | undefined; totalMs: number};
+type Line = {context: RequestContext; status: number; errorCode: string | undefined; totalMs: number};
 
-function toObservation({context, shownStatus, errorCode, totalMs}: Line): RequestObservation {
+function toObservation({context, status, errorCode, totalMs}: Line): RequestObservation {
   const {backend, attempts, firstTokenMs, usage, malformedEvents} = context.record;
   return {
     route: context.route,
     api: context.api,
-    status: shownStatus,
+    status,
     errorCode: errorCode ?? '',
     seconds: totalMs / 1000,
     attempts,
     backend: backend ?? '',
     firstTokenSeconds: firstTokenMs === undefined ? undefined : firstTokenMs / 1000,
-    tokens: usage && {prompt: usage.promptTokens, completion: usage.completionTokens, estimated: usage.estimated},
+    tokens: usage,
     malformedEvents,
   };
 }
 
-function toFields({context, shownStatus, errorCode, totalMs}: Line): Fields {
+function toFields({context, status, errorCode, totalMs}: Line): Fields {
   const {record} = context;
   return {
     requestId: context.requestId,
     route: context.route,
     model: context.model.slice(0, 128),
     api: context.api,
-    path: context.api === '' ? context.path.slice(0, 128) : undefined,
+    path: context.api === '' || context.api === 'other' ? context.path.slice(0, 128) : undefined,
     backend: record.backend,
     endpoint: record.endpoint,
-    status: shownStatus,
+    status,
     attempts: record.attempts,
     streamed: context.streamed,
     firstTokenMs: record.firstTokenMs && Math.round(record.firstTokenMs),
@@ -58,14 +58,13 @@ function toFields({context, shownStatus, errorCode, totalMs}: Line): Fields {
   };
 }
 
-export function reportRequest(log: Log, metrics: Metrics, finished: Finished): void {
-  const {context, status, callerGone, now} = finished;
+export function reportRequest(log: Log, metrics: Metrics, {context, status, callerGone, now}: Finished): void {
   const errorCode = context.record.errorCode ?? (callerGone ? 'caller_gone' : undefined);
   const line: Line = {
-    ...finished,
-    totalMs: now - context.startedAt,
-    shownStatus: status === 0 ? statusWithoutAnswer(errorCode) : status,
+    context,
+    status: status === 0 ? statusWithoutAnswer(errorCode) : status,
     errorCode,
+    totalMs: now - context.startedAt,
   };
   metrics.observe(toObservation(line));
   if (log.writes('info')) log.info('request', toFields(line));

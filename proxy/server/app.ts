@@ -3,12 +3,17 @@ import express, {type Express, type RequestHandler} from 'express';
 import type {Log} from '../telemetry/log.ts';
 import {apis} from '../wire/apis.ts';
 import {RequestError} from '../wire/errors.ts';
+import {formApis, realtimeApi} from '../wire/relayed-apis.ts';
 import {createContext, setContext, type RequestContext} from './context.ts';
 import {handleErrors} from './errors.ts';
-import {inference, type InferenceDeps} from './inference.ts';
+import {forms} from './forms.ts';
+import {anyInference, inference} from './inference.ts';
 import {getModel, listModels} from './models.ts';
+import {realtime} from './realtime.ts';
+import {storedResponse} from './stored-responses.ts';
+import type {CarryDeps} from './carry.ts';
 
-export type AppDeps = InferenceDeps & {
+export type AppDeps = CarryDeps & {
   log: Log;
   /** Once per request, when its answer has ended or its caller has left. */
   finished: (context: RequestContext, status: number, callerGone: boolean) => void;
@@ -41,7 +46,7 @@ const onlyMethod =
   };
 
 const unknownPath: RequestHandler = ({path}) => {
-  const known = apis.map((api) => `/v1${api.path}`).join(', ');
+  const known = [...apis, ...formApis, realtimeApi].map((api) => `/v1${api.path}`).join(', ');
   throw new RequestError('unknown_path', `No API has the path ${path.slice(0, 200)}. There are ${known}, /v1/models.`);
 };
 
@@ -51,8 +56,14 @@ export function createApp(deps: AppDeps): Express {
   app.use(openContext(deps));
   app.use(requireHost);
   for (const api of apis) app.route(`/v1${api.path}`).post(inference(api, deps)).all(onlyMethod('POST'));
+  for (const api of formApis) app.route(`/v1${api.path}`).post(forms(api, deps)).all(onlyMethod('POST'));
+  app.route(`/v1${realtimeApi.path}`).get(realtime(deps)).all(onlyMethod('GET'));
   app.route('/v1/models').get(listModels(deps.gateway)).all(onlyMethod('GET, HEAD'));
   app.route('/v1/models/*id').get(getModel(deps.gateway)).all(onlyMethod('GET, HEAD'));
+  app.route('/v1/responses/:id').get(storedResponse('GET', deps)).delete(storedResponse('DELETE', deps));
+  app.post('/v1/responses/:id/cancel', storedResponse('POST', deps));
+  app.get('/v1/responses/:id/input_items', storedResponse('GET', deps));
+  app.post('/v1/*rest', anyInference(deps));
   app.use(unknownPath);
   app.use(handleErrors(deps.log));
   return app;

@@ -34,13 +34,15 @@ function checkFraming({headers}: IncomingMessage): void {
 }
 
 /** A missing type is refused too: a web page can send that to a proxy on its reader's machine without the browser asking first. */
+function checkJson({headers}: IncomingMessage): void {
+  if (isJson(headers['content-type'] ?? '')) return;
+  throw new RequestError(
+    'unsupported_media_type',
+    'The body must be JSON in UTF-8: send "content-type: application/json".',
+  );
+}
+
 function checkHeaders({headers}: IncomingMessage, maxBytes: number): void {
-  if (!isJson(headers['content-type'] ?? '')) {
-    throw new RequestError(
-      'unsupported_media_type',
-      'The body must be JSON in UTF-8: send "content-type: application/json".',
-    );
-  }
   if ((headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity') {
     throw new RequestError(
       'unsupported_media_type',
@@ -90,15 +92,22 @@ function collect(request: IncomingMessage, {maxBytes, memory}: BodyOptions): Pro
   });
 }
 
+/** A body of any type. */
+export function readBytes(request: IncomingMessage, response: ServerResponse, options: BodyOptions): Promise<HeldBody> {
+  checkFraming(request);
+  checkHeaders(request, options.maxBytes);
+  if (expectsContinue.has(request)) response.writeContinue();
+  return collect(request, options);
+}
+
+/** A body in JSON. */
 export async function readBody(
   request: IncomingMessage,
   response: ServerResponse,
   options: BodyOptions,
 ): Promise<HeldBody> {
-  checkFraming(request);
-  checkHeaders(request, options.maxBytes);
-  if (expectsContinue.has(request)) response.writeContinue();
-  const body = await collect(request, options);
+  checkJson(request);
+  const body = await readBytes(request, response, options);
   if (isUtf8(body.bytes)) return body;
   body.release();
   throw new RequestError('invalid_json', 'The body is not valid UTF-8.');

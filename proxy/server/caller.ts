@@ -26,9 +26,9 @@ export function createCaller(response: ServerResponse, options: CallerOptions): 
   });
   return {
     headSent: () => response.headersSent,
-    sendHead(headers) {
+    sendHead(headers, status = 200) {
       const closing = options.isDraining() ? ['connection', 'close'] : [];
-      response.writeHead(200, [...headers, ...options.headers, ...closing]);
+      response.writeHead(status, [...headers, ...options.headers, ...closing]);
     },
     // Written after its end a response raises an error that nobody could answer.
     write: (bytes) => response.writableEnded || response.write(bytes),
@@ -40,6 +40,10 @@ export function createCaller(response: ServerResponse, options: CallerOptions): 
       if (response.destroyed) closed();
       else closers.push(closed);
     },
-    destroy: () => void response.destroy(),
+    destroy() {
+      // HTTP/1.0 has no other sign of an end than a proper close.
+      if (response.req.httpVersion === '1.0') response.socket?.resetAndDestroy();
+      else response.destroy();
+    },
   };
 }

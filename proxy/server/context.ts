@@ -1,8 +1,9 @@
 /** What belongs to one HTTP request from its first byte to its log line. */
-import {randomUUID} from 'node:crypto';
+import {randomFillSync, randomUUID} from 'node:crypto';
 import type {IncomingHttpHeaders, IncomingMessage, ServerResponse} from 'node:http';
 import type {CallRecord} from '../engine/call.ts';
 import {newRecord} from '../engine/call.ts';
+import {callerApiOf, type CallerApi} from '../wire/apis.ts';
 
 export type RequestContext = {
   readonly requestId: string;
@@ -11,6 +12,9 @@ export type RequestContext = {
   readonly tracestate: string | undefined;
   /** Without its query. */
   readonly path: string;
+  readonly callerApi: CallerApi;
+  /** The id, flat, in the headers where his clients look for it. */
+  readonly idHeaders: readonly string[];
   readonly startedAt: number;
   readonly record: CallRecord;
   route: string;
@@ -23,21 +27,40 @@ const safeRequestId = /^[\w.:/+=@-]{1,128}$/;
 /** https://www.w3.org/TR/trace-context/#traceparent-header */
 const validTraceparent = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
-const hex = (): string => randomUUID().replaceAll('-', '');
+const traceBytes = 16;
+const spanBytes = 8;
+/** Drawn for many requests at once: a draw for each would cost as much as the rest of its context. */
+const randomness = Buffer.allocUnsafe(256 * (traceBytes + spanBytes));
+let used = randomness.length;
+
+function randomHex(bytes: number): string {
+  if (used + bytes > randomness.length) {
+    randomFillSync(randomness);
+    used = 0;
+  }
+  used += bytes;
+  return randomness.toString('hex', used - bytes, used);
+}
 
 /** Taken from the caller where it is well-formed, else made; not sampled, since nobody here records it. */
 function readTrace({traceparent, tracestate}: IncomingHttpHeaders): Pick<RequestContext, 'traceparent' | 'tracestate'> {
   if (typeof traceparent !== 'string' || !validTraceparent.test(traceparent))
-    return {traceparent: `00-${hex()}-${hex().slice(0, 16)}-00`, tracestate: undefined};
+    return {traceparent: `00-${randomHex(traceBytes)}-${randomHex(spanBytes)}-00`, tracestate: undefined};
   return {traceparent, tracestate: typeof tracestate === 'string' ? tracestate : undefined};
 }
 
 export function createContext({headers, url = ''}: IncomingMessage, now: number): RequestContext {
   const given = headers['x-request-id'];
+  const requestId = typeof given === 'string' && safeRequestId.test(given) ? given : randomUUID();
+  const path = url.split('?', 1)[0] ?? '';
+  const callerApi = callerApiOf(path, headers['anthropic-version']);
   return {
-    requestId: typeof given === 'string' && safeRequestId.test(given) ? given : randomUUID(),
+    requestId,
     ...readTrace(headers),
-    path: url.split('?', 1)[0] ?? '',
+    path,
+    callerApi,
+    idHeaders:
+      callerApi === 'Anthropic' ? ['x-request-id', requestId, 'request-id', requestId] : ['x-request-id', requestId],
     startedAt: now,
     record: newRecord(),
     route: '',

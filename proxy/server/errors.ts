@@ -1,8 +1,10 @@
 /** The one place where an error becomes a status. */
 import type {ErrorRequestHandler} from 'express';
 import type {ServerResponse} from 'node:http';
-import {RequestError, errorBody, type ErrorCode} from '../wire/errors.ts';
+import {errorShapes} from '../wire/apis.ts';
+import {RequestError, detailsOf, type ErrorCode} from '../wire/errors.ts';
 import type {Log} from '../telemetry/log.ts';
+import {CallerGoneError} from './body.ts';
 import {contextOf} from './context.ts';
 import {sendJson} from './send.ts';
 
@@ -17,14 +19,14 @@ function toRequestError(error: unknown): RequestError {
 }
 
 function sendError(response: ServerResponse, error: RequestError): void {
-  const {record, route} = contextOf(response);
+  const {record, route, callerApi, requestId} = contextOf(response);
   const {backend, attempts} = record;
   const headers = {
     ...(route === '' ? {} : {'x-modelroute-route': route, 'x-modelroute-attempts': String(attempts)}),
     ...(backend === undefined ? {} : {'x-modelroute-backend': backend}),
     ...error.headers,
   };
-  sendJson(response, {status: error.status, value: errorBody(error), headers});
+  sendJson(response, {status: error.status, value: errorShapes[callerApi](detailsOf(error), requestId), headers});
 }
 
 /** The server itself has refused what remained of a request, below Express; this is for its log line. Returns the request's id. */
@@ -38,8 +40,13 @@ export function noteRefusal(response: ServerResponse, code: ErrorCode): string {
 export const handleErrors =
   (log: Log): ErrorRequestHandler =>
   (thrown: unknown, _request, response, _next) => {
-    const error = toRequestError(thrown);
     const {record, requestId} = contextOf(response);
+    if (thrown instanceof CallerGoneError) {
+      record.errorCode ??= 'caller_gone';
+      response.destroy();
+      return;
+    }
+    const error = toRequestError(thrown);
     record.errorCode ??= error.code;
     if (error.code === 'internal_error')
       log.error('request failed', {

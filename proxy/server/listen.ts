@@ -1,7 +1,8 @@
 /** The HTTP server around the app: its limits, what happens to bytes that are no request, and how it stops. */
-import {createServer, type RequestListener, type Server, type ServerResponse} from 'node:http';
-import type {AddressInfo, Socket} from 'node:net';
+import {createServer, ServerResponse, type IncomingMessage, type RequestListener, type Server} from 'node:http';
+import {Socket, type AddressInfo} from 'node:net';
 import type {Duplex} from 'node:stream';
+import {createRoster} from '../engine/roster.ts';
 import {RequestError, errorBody, type ErrorCode} from '../wire/errors.ts';
 import {deferContinue} from './body.ts';
 
@@ -13,6 +14,8 @@ export type ListenOptions = {
   requestTimeoutMs: number;
   /** `response`: of the request whose remainder was refused, if its head had been good. Returns the id to answer with. */
   refused: (code: ErrorCode, response: ServerResponse | undefined) => string;
+  /** Whether a request may go on in another protocol; without, `Upgrade` is ignored, as RFC 9110, 7.8 allows. */
+  upgrades?: (request: IncomingMessage) => boolean;
 };
 
 export type Listener = {
@@ -58,19 +61,54 @@ type Answers = {
 };
 
 function trackAnswers(server: Server): Answers {
-  const running = new Set<ServerResponse>();
+  const running = createRoster<{response: ServerResponse; nth: number}>();
+  let requests = 0;
   let closing = false;
   server.prependListener('request', (_, response) => {
-    running.add(response);
-    response.once('close', () => running.delete(response));
+    requests += 1;
+    response.once('close', running.add({response, nth: requests}));
     if (closing) response.shouldKeepAlive = false;
   });
   return {
-    runningOn: (socket) => [...running].filter(({req}) => req.socket === socket),
+    runningOn: (socket) =>
+      running.members
+        .filter(({response}) => response.req.socket === socket)
+        .sort((one, other) => one.nth - other.nth)
+        .map(({response}) => response),
     closeAfter() {
       closing = true;
-      for (const response of running) response.shouldKeepAlive = false;
+      for (const {response} of running.members) response.shouldKeepAlive = false;
     },
+  };
+}
+
+/**
+ * Lets the app answer a request whose connection is no longer the server's, as any other: with an error that ends the connection, or
+ * with a 101, after which the connection is the app's. Returns how to end all of them.
+ */
+function handOver(server: Server, answers: Answers): () => void {
+  const handedOver = new Set<Socket>();
+  server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    stream.on('error', () => {}); // 'close' follows
+    // No socket where a body is still to come; and an answer to an earlier request may still be on its way.
+    if (!(stream instanceof Socket) || answers.runningOn(stream).length > 0) {
+      stream.destroy();
+      return;
+    }
+    const socket = stream;
+    handedOver.add(socket);
+    socket.once('close', () => handedOver.delete(socket));
+    if (head.length > 0) socket.unshift(head);
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    response.once('finish', () => {
+      if (response.statusCode !== 101) socket.destroySoon();
+    });
+    server.emit('request', request, response);
+  });
+  return () => {
+    for (const socket of handedOver) socket.destroy();
   };
 }
 
@@ -87,17 +125,21 @@ export function listen(app: RequestListener, options: ListenOptions): Promise<Li
     keepAliveTimeout: 75_000, // longer than load balancers keep theirs
     insecureHTTPParser: false,
     requireHostHeader: false, // the app refuses it, with an error to read
+    shouldUpgradeCallback: options.upgrades ?? (() => false),
   });
   const answers = trackAnswers(server);
   server.on('request', app);
+  const endHandedOver = handOver(server, answers);
   server.on('checkContinue', (request, response) => {
     deferContinue(request);
     server.emit('request', request, response);
   });
   server.on('checkExpectation', (request, response) => server.emit('request', request, response)); // RFC 9110, 10.1.1: may be ignored
-  server.on('connect', (_, socket) =>
-    refuse(socket, 'method_not_allowed', options.refused('method_not_allowed', undefined)),
-  );
+  server.on('connect', (_, socket) => {
+    socket.on('error', () => {}); // the server has let go of it; 'close' follows
+    socket.once('finish', () => socket.destroy());
+    refuse(socket, 'method_not_allowed', options.refused('method_not_allowed', undefined));
+  });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const [running, ...behind] = answers.runningOn(socket);
     // Bytes written now would stand inside an answer that has begun, or be taken for that to a request that is already whole.
@@ -132,7 +174,10 @@ export function listen(app: RequestListener, options: ListenOptions): Promise<Li
             });
             server.closeIdleConnections();
           }),
-        closeAll: () => server.closeAllConnections(),
+        closeAll() {
+          server.closeAllConnections();
+          endHandedOver();
+        },
       });
     });
   });

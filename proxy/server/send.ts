@@ -4,13 +4,15 @@ import {contextOf} from './context.ts';
 
 export type OwnAnswer = {status: number; value: object; headers?: Record<string, string>};
 
-export function sendJson(response: ServerResponse, {status, value, headers}: OwnAnswer): void {
+export function sendJson(response: ServerResponse, {status, value, headers = {}}: OwnAnswer): void {
   const body = JSON.stringify(value);
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-    'x-request-id': contextOf(response).requestId,
-    ...headers,
-  });
+  response.writeHead(status, [
+    'content-type',
+    'application/json',
+    'content-length',
+    String(Buffer.byteLength(body)),
+    ...contextOf(response).idHeaders,
+    ...Object.entries(headers).flat(),
+  ]);
   response.end(body);
 }

@@ -1,7 +1,9 @@
 /** OpenTelemetry metrics, read by Prometheus from the admin port. Labels are names from the config, so their number is bounded. */
 import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {Meter} from '@opentelemetry/api';
 import {PrometheusExporter} from '@opentelemetry/exporter-prometheus';
 import {AggregationType, MeterProvider} from '@opentelemetry/sdk-metrics';
+import {createTallies} from './tallies.ts';
 
 export type RequestObservation = {
   route: string;
@@ -13,7 +15,7 @@ export type RequestObservation = {
   attempts: number;
   backend: string;
   firstTokenSeconds: number | undefined;
-  tokens: {prompt: number; completion: number; estimated: boolean} | undefined;
+  tokens: {promptTokens: number; completionTokens: number; estimated: boolean} | undefined;
   malformedEvents: number;
 };
 
@@ -43,36 +45,7 @@ export type Metrics = {
 const secondsBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 const breakerStates = {Closed: 0, HalfOpen: 1, Open: 2};
 
-export function createMetrics(sources: GaugeSources): Metrics {
-  const exporter = new PrometheusExporter({preventServerStart: true, withoutScopeInfo: true, withoutTargetInfo: true});
-  const aggregation = {type: AggregationType.EXPLICIT_BUCKET_HISTOGRAM, options: {boundaries: secondsBuckets}} as const;
-  const provider = new MeterProvider({readers: [exporter], views: [{instrumentUnit: 's', aggregation}]});
-  const meter = provider.getMeter('modelroute');
-
-  const requests = meter.createCounter('modelroute.requests', {description: 'Requests that have ended, by status.'});
-  const errors = meter.createCounter('modelroute.errors', {
-    description: 'Requests without a whole answer, by error code; docs/errors.md has the codes.',
-  });
-  const duration = meter.createHistogram('modelroute.request.duration.seconds', {
-    unit: 's',
-    description: 'From the arrival of a request to the end of its answer.',
-  });
-  const firstToken = meter.createHistogram('modelroute.time_to_first_token.seconds', {
-    unit: 's',
-    description: 'From the arrival of a request to the first content of its streamed answer.',
-  });
-  const tokens = meter.createCounter('modelroute.tokens', {
-    description: 'Tokens, as the backend reported them or as estimated.',
-  });
-  const attempts = meter.createCounter('modelroute.attempts', {description: 'Attempts at backends.'});
-  const malformed = meter.createCounter('modelroute.malformed_events', {
-    description: 'Stream events that were not JSON, kept from callers.',
-  });
-  const rejected = meter.createCounter('modelroute.config.rejected', {
-    description: 'Configs that were refused; the one before stayed in use.',
-  });
-  rejected.add(0);
-
+function createGauges(meter: Meter, sources: GaugeSources): void {
   meter
     .createObservableGauge('modelroute.requests.in_flight', {description: 'Requests that run now.'})
     .addCallback((result) => result.observe(sources.requestsInFlight()));
@@ -98,21 +71,45 @@ export function createMetrics(sources: GaugeSources): Metrics {
     },
     [inFlight, breaker, endpoints],
   );
+}
+
+export function createMetrics(sources: GaugeSources): Metrics {
+  const exporter = new PrometheusExporter({preventServerStart: true, withoutScopeInfo: true, withoutTargetInfo: true});
+  const aggregation = {type: AggregationType.EXPLICIT_BUCKET_HISTOGRAM, options: {boundaries: secondsBuckets}} as const;
+  const provider = new MeterProvider({readers: [exporter], views: [{instrumentUnit: 's', aggregation}]});
+  const meter = provider.getMeter('modelroute');
+
+  const tallyOf = createTallies(meter);
+  const duration = meter.createHistogram('modelroute.request.duration.seconds', {
+    unit: 's',
+    description: 'From the arrival of a request to the end of its answer.',
+  });
+  const firstToken = meter.createHistogram('modelroute.time_to_first_token.seconds', {
+    unit: 's',
+    description: 'From the arrival of a request to the first content of its streamed answer.',
+  });
+  const rejected = meter.createCounter('modelroute.config.rejected', {
+    description: 'Configs that were refused; the one before stayed in use.',
+  });
+  rejected.add(0);
+  createGauges(meter, sources);
 
   return {
-    observe({route, api, status, errorCode, seconds, backend, firstTokenSeconds, tokens: used, ...counts}) {
-      requests.add(1, {route, api, status});
-      duration.record(seconds, {route, api});
-      if (errorCode !== '') errors.add(1, {route, code: errorCode});
-      if (counts.attempts > 0) attempts.add(counts.attempts, {route});
+    observe(request) {
+      const {route, api, status, errorCode, backend, tokens, firstTokenSeconds} = request;
+      const tally = tallyOf({route, api, status, errorCode, backend, estimated: tokens?.estimated ?? false});
+      tally.requests += 1;
+      if (errorCode !== '') tally.errors += 1;
+      tally.attempts += request.attempts;
+      tally.promptTokens += tokens?.promptTokens ?? 0;
+      tally.completionTokens += tokens?.completionTokens ?? 0;
+      tally.malformedEvents += request.malformedEvents;
+      duration.record(request.seconds, {route, api});
       if (firstTokenSeconds !== undefined) firstToken.record(firstTokenSeconds, {route, backend});
-      if (used !== undefined) {
-        tokens.add(used.prompt, {route, backend, type: 'prompt', estimated: used.estimated});
-        tokens.add(used.completion, {route, backend, type: 'completion', estimated: used.estimated});
-      }
-      if (counts.malformedEvents > 0) malformed.add(counts.malformedEvents, {route, backend});
     },
-    refused: (code) => errors.add(1, {route: '', code}),
+    refused(errorCode) {
+      tallyOf({route: '', api: '', status: 0, errorCode, backend: '', estimated: false}).errors += 1;
+    },
     configRejected: () => rejected.add(1),
     serve: (request, response) => exporter.getMetricsRequestHandler(request, response),
   };

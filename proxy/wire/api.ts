@@ -2,7 +2,7 @@
  * The one table that every API on the wire fills (a file each), so that the engine is the same for all: what of a streamed answer is
  * content and commits, what is progress and restarts timers, when it has ended, what it used, and how an error looks inside it.
  */
-import type {ErrorBody} from './errors.ts';
+import type {ErrorDetails} from './errors.ts';
 import type {MemberNames} from './json-members.ts';
 import type {Span} from './json-scan.ts';
 import type {SseEvent} from './sse.ts';
@@ -22,7 +22,7 @@ export type UpstreamError = {
   contentFiltered: boolean;
   modelMissing: boolean;
   /** As the backend wrote it; goes to the caller when the fault is his. */
-  body: ErrorBody['error'];
+  body: ErrorDetails;
 };
 
 export type EventReading = {
@@ -47,20 +47,48 @@ export type StreamReader = {
 /** `problem`: why a 200 is no answer. `contentLength`: without usage, what it is estimated from, in characters. */
 export type AnswerReading = {usage?: Usage; error?: UpstreamError; problem?: string; contentLength?: number};
 
+/** An error answer in the words of an API; `requestId` where it has a place for one. */
+export type ErrorShape = (error: ErrorDetails, requestId: string | undefined) => object;
+
 export type RequestFields = {
   bytes: Uint8Array;
   /** Where the API's `fields` stand, those that are there. */
   members: ReadonlyMap<string, Span>;
 };
 
-export type WireApi = {
+/** What routing has to know of an API. */
+export type SpokenApi = {
   /** For logs and metrics: OpenTelemetry's `gen_ai.operation.name` where it has one. */
   name: string;
   /** Stands behind a backend's base URL, as behind the caller's `/v1`. */
   path: string;
   /** The `api` of backends that speak it. */
   spokenBy: readonly ('OpenAI' | 'Anthropic')[];
-  streams: boolean;
+};
+
+/**
+ * How an answer comes. `Whole`: JSON, held until it is whole. `Events`: SSE, read event by event. `Bytes`: passed on as they come, such
+ * as speech; only its end says that it is whole.
+ */
+export type AnswerShape = 'Whole' | 'Events' | 'Bytes';
+
+export type WireApi = SpokenApi & {
+  /** Path at a backend whose base URL has `basePath`. */
+  pathAt(basePath: string): string;
+  /** All that it can answer with; the first is what a request gets that asks for nothing else. */
+  answers: readonly AnswerShape[];
+  /** Throws {@link RequestError}: invalid_value. */
+  answerAsked(request: RequestFields): AnswerShape;
+  /** Never sent a second time: nobody here knows what that would do. */
+  carriedOnce: boolean;
+  /** The member that names what one server holds from an earlier request, if there is one. */
+  stateNamed(request: RequestFields): string | undefined;
+  /** Answers use tokens that are counted. */
+  counted: boolean;
+  /** Flat; what a backend needs and a caller may leave out. */
+  defaultHeaders: readonly string[];
+  /** Media types of an answer in bytes; anything else is no answer. */
+  isBytes(mediaType: string): boolean;
   /** Top-level members of a request that are read here, `model` among them. One that stands twice is refused: parsers disagree. */
   fields: MemberNames;
   /** Usage is asked of a backend with `stream_options.include_usage`. */
@@ -73,8 +101,9 @@ export type WireApi = {
   readError(body: Uint8Array): UpstreamError;
   /** Written while a streaming caller waits. */
   keepAlive: string;
-  /** Closes a whole stream whose backend did not close it itself. */
+  /** Closes a whole stream whose backend did not close it itself; '' where the last event of an answer does. */
   endOfStream: string;
   /** A stream's last event when it does not end well. */
-  errorEvent(error: ErrorBody['error'], usage: Usage | undefined): string;
+  errorEvent(error: ErrorDetails, usage: Usage | undefined): string;
+  errorBody: ErrorShape;
 };

@@ -6,7 +6,7 @@ describe.each(apis.map((api) => [api.name, api] as const))('the API %s', (_, api
   const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
   it('has a path of its own', () => {
-    expect(api.path).toMatch(/^\/[a-z/]+$/);
+    expect(api.path).toMatch(/^\/[a-z_/]+$/);
     expect(apis.filter(({path, name}) => path === api.path || name === api.name)).toHaveLength(1);
   });
 
@@ -25,7 +25,8 @@ describe.each(apis.map((api) => [api.name, api] as const))('the API %s', (_, api
   it('ends a stream with what its own reader takes for the end', () => {
     const reader = api.createStreamReader(1);
     const [event] = createSseSplitter().push(encode(api.endOfStream));
-    expect(reader.read(event!).kind).toBe('Neither');
+    if (event === undefined) return expect(reader.ended()).toBe(false); // the last event of its answer is the end
+    expect(reader.read(event).kind).toBe('Neither');
     expect(reader.ended()).toBe(true);
   });
 });

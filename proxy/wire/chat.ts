@@ -1,16 +1,10 @@
 /** POST /v1/chat/completions: https://platform.openai.com/docs/api-reference/chat */
-import type {WireApi} from './api.ts';
+import {eventsIfStreamed, readCount} from './asked.ts';
+import {createChoicesReader} from './choices.ts';
+import {isObject, textLength, type JsonObject} from './json.ts';
 import {memberNames} from './json-members.ts';
-import {
-  createChoicesReader,
-  isObject,
-  openAiFields,
-  openAiStream,
-  readCount,
-  createAnswerReader,
-  textLength,
-  type JsonObject,
-} from './openai.ts';
+import {openAiApi, openAiFields} from './openai.ts';
+import {createAnswerReader} from './whole-json.ts';
 
 /** A function, or a custom tool. */
 function callLength(call: unknown): number {
@@ -57,15 +51,14 @@ function partsLength(parts: readonly unknown[]): number {
 const pieceLength = ({delta}: JsonObject): number => (isObject(delta) ? messageLength(delta) : 0);
 const wholeLength = ({message}: JsonObject): number => (isObject(message) ? messageLength(message) : 0);
 
-export const chat: WireApi = {
+export const chat = openAiApi({
   name: 'chat',
   path: '/chat/completions',
-  spokenBy: ['OpenAI'],
-  streams: true,
+  answers: ['Whole', 'Events'],
+  answerAsked: eventsIfStreamed,
   fields: memberNames(...openAiFields, 'n', 'messages'),
   hasStreamOptions: true,
   choicesAsked: (request) => readCount(request, 'n'),
   createStreamReader: (choices) => createChoicesReader(choices, pieceLength),
-  readAnswer: createAnswerReader('choices', wholeLength),
-  ...openAiStream,
-};
+  readAnswer: createAnswerReader({lists: ['choices'], itemLength: wholeLength}),
+});

@@ -1,15 +1,11 @@
 /** POST /v1/completions: https://platform.openai.com/docs/api-reference/completions */
-import type {RequestFields, WireApi} from './api.ts';
+import type {RequestFields} from './api.ts';
+import {eventsIfStreamed, readCount} from './asked.ts';
+import {createChoicesReader} from './choices.ts';
+import {textLength, type JsonObject} from './json.ts';
 import {isArrayAt, isStringAt, itemsOf, memberNames} from './json-members.ts';
-import {
-  createChoicesReader,
-  openAiFields,
-  openAiStream,
-  readCount,
-  createAnswerReader,
-  textLength,
-  type JsonObject,
-} from './openai.ts';
+import {openAiApi, openAiFields} from './openai.ts';
+import {createAnswerReader} from './whole-json.ts';
 
 /** A string or a list of token ids is one prompt; a list of strings, or of lists of token ids, is as many as it has. */
 function promptsAsked({bytes, members}: RequestFields): number {
@@ -25,15 +21,14 @@ function promptsAsked({bytes, members}: RequestFields): number {
 
 const choiceLength = ({text}: JsonObject): number => textLength(text);
 
-export const completions: WireApi = {
+export const completions = openAiApi({
   name: 'text_completion',
   path: '/completions',
-  spokenBy: ['OpenAI'],
-  streams: true,
+  answers: ['Whole', 'Events'],
+  answerAsked: eventsIfStreamed,
   fields: memberNames(...openAiFields, 'n', 'prompt'),
   hasStreamOptions: true,
   choicesAsked: (request) => readCount(request, 'n') * promptsAsked(request),
   createStreamReader: (choices) => createChoicesReader(choices, choiceLength),
-  readAnswer: createAnswerReader('choices', choiceLength),
-  ...openAiStream,
-};
+  readAnswer: createAnswerReader({lists: ['choices'], itemLength: choiceLength}),
+});

@@ -1,17 +1,11 @@
 /** POST /v1/embeddings: https://platform.openai.com/docs/api-reference/embeddings. Never streamed. */
-import type {WireApi} from './api.ts';
 import {memberNames} from './json-members.ts';
-import {createChoicesReader, openAiStream, createAnswerReader} from './openai.ts';
+import {openAiApi} from './openai.ts';
+import {createAnswerReader} from './whole-json.ts';
 
-export const embeddings: WireApi = {
+export const embeddings = openAiApi({
   name: 'embeddings',
   path: '/embeddings',
-  spokenBy: ['OpenAI'],
-  streams: false,
   fields: memberNames('model', 'input'),
-  hasStreamOptions: false,
-  choicesAsked: () => 1,
-  createStreamReader: (choices) => createChoicesReader(choices, () => 0),
-  readAnswer: createAnswerReader('data', undefined),
-  ...openAiStream,
-};
+  readAnswer: createAnswerReader({lists: ['data']}),
+});

@@ -20,15 +20,32 @@ export const errorCodes = {
     type: 'invalid_request_error',
     meaning: 'The body is not a JSON object in UTF-8, is nested too deep, or names a key twice.',
   },
-  missing_model: {status: 400, type: 'invalid_request_error', meaning: 'The body has no `model`.'},
+  invalid_form: {
+    status: 400,
+    type: 'invalid_request_error',
+    meaning: 'The body is not one whole `multipart/form-data` form, or names the model twice.',
+  },
+  missing_model: {status: 400, type: 'invalid_request_error', meaning: 'The request names no `model`.'},
   invalid_value: {
     status: 400,
     type: 'invalid_request_error',
     meaning: 'A field that ModelRoute has to read has the wrong type.',
   },
+  cross_site: {
+    status: 403,
+    type: 'invalid_request_error',
+    meaning:
+      'A web page of another site called, in a way that a browser does not ask for leave to: with a form, or a WebSocket.',
+  },
   model_not_found: {status: 404, type: 'invalid_request_error', meaning: 'No route serves this model name.'},
   unknown_path: {status: 404, type: 'invalid_request_error', meaning: 'No API has this path.'},
   api_not_supported: {status: 404, type: 'invalid_request_error', meaning: 'No backend of the route speaks this API.'},
+  stateful_unsupported: {
+    status: 400,
+    type: 'invalid_request_error',
+    meaning:
+      'The request refers to what one server holds (`previous_response_id`, `conversation`, `background`, a stored response), and the route has several, or the gateway has several routes and none is named.',
+  },
   method_not_allowed: {
     status: 405,
     type: 'invalid_request_error',
@@ -47,7 +64,12 @@ export const errorCodes = {
   unsupported_media_type: {
     status: 415,
     type: 'invalid_request_error',
-    meaning: 'The body is not `application/json` in plain bytes.',
+    meaning: 'The body is not what this path takes, `application/json` or a multipart form, in plain bytes.',
+  },
+  upgrade_required: {
+    status: 426,
+    type: 'invalid_request_error',
+    meaning: 'The path is a WebSocket, and the request is no handshake of one.',
   },
   headers_too_large: {
     status: 431,
@@ -99,7 +121,7 @@ export const errorCodes = {
   shutting_down: {
     status: 503,
     type: 'overloaded_error',
-    meaning: 'This proxy is going away and its drain period is over.',
+    meaning: 'This proxy is going away: its drain period is over, or it takes no new WebSockets any more.',
   },
   internal_error: {
     status: 500,
@@ -140,18 +162,17 @@ export class RequestError extends Error {
   }
 }
 
-/** An error in OpenAI's shape; `backend` and `attempts` only where headers can no longer carry them. */
-export type ErrorBody = {
-  error: {
-    message: string;
-    type: string;
-    param: string | null;
-    code: string | number | null;
-    backend?: string;
-    attempts?: number;
-  };
+/** What an error says, in OpenAI's words; `backend` and `attempts` only where headers can no longer carry them. */
+export type ErrorDetails = {
+  message: string;
+  type: string;
+  param: string | null;
+  code: string | number | null;
+  backend?: string;
+  attempts?: number;
 };
 
-export const errorBody = (error: RequestError): ErrorBody => ({
-  error: {message: error.message, type: error.type, param: error.param, code: error.code},
-});
+export const detailsOf = ({message, type, param, code}: RequestError): ErrorDetails => ({message, type, param, code});
+
+/** OpenAI's shape, which is also that of errors that belong to no API. */
+export const errorBody = (error: RequestError): {error: ErrorDetails} => ({error: detailsOf(error)});

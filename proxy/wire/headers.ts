@@ -21,7 +21,7 @@ export function requestHeaders(rawHeaders: readonly string[], connection: string
 const withheld = new Set([
   'connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade',
   'content-length', 'content-encoding', 'date', 'server', 'via', 'alt-svc', 'strict-transport-security', 'location', 'forwarded', 'x-real-ip',
-  'set-cookie', 'www-authenticate', 'openai-organization', 'openai-project', 'x-request-id', 'x-powered-by', 'accept-ranges',
+  'set-cookie', 'www-authenticate', 'openai-organization', 'openai-project', 'anthropic-organization-id', 'x-request-id', 'request-id', 'x-powered-by', 'accept-ranges',
 ]); // prettier-ignore
 
 const withheldPrefixes = ['x-modelroute-', 'x-forwarded-', 'x-envoy-', 'access-control-', 'cf-'];

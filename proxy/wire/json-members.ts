@@ -67,6 +67,9 @@ export type Members = {
 
 export const isObjectAt = (bytes: Uint8Array, {start}: Span): boolean => bytes[start] === openBrace;
 export const isArrayAt = (bytes: Uint8Array, {start}: Span): boolean => bytes[start] === openBracket;
+export const isTrueAt = (bytes: Uint8Array, {start}: Span): boolean => bytes[start] === 0x74;
+export const isFalseAt = (bytes: Uint8Array, {start}: Span): boolean => bytes[start] === 0x66;
+export const isNullAt = (bytes: Uint8Array, {start}: Span): boolean => bytes[start] === 0x6e;
 export const isStringAt = (bytes: Uint8Array, {start}: Span): boolean => bytes[start] === quote;
 
 /** `bytes` hold one object and nothing else but white space. Throws {@link JsonSyntaxError}. */

@@ -69,9 +69,11 @@ function skipString(bytes: Uint8Array, from: number): number {
 
 const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x30 && byte <= 0x39;
 
+const isNumber = (byte: number | undefined): boolean => byte === 0x2d || isDigit(byte);
+
 function skipDigits(bytes: Uint8Array, from: number): number {
   let at = from;
-  while (isDigit(bytes[at])) at += 1;
+  for (let digit = bytes[at] ?? 0; digit >= 0x30 && digit <= 0x39; digit = bytes[at] ?? 0) at += 1;
   if (at === from) throw new JsonSyntaxError('a number is malformed', from);
   return at;
 }
@@ -92,11 +94,10 @@ function skipNumber(bytes: Uint8Array, from: number): number {
 function skipScalar(bytes: Uint8Array, from: number): number {
   const byte = bytes[from];
   if (byte === quote) return skipString(bytes, from);
+  if (isNumber(byte)) return skipNumber(bytes, from);
   const literal = byte === undefined ? undefined : literals[byte];
-  if (literal === undefined) {
-    if (byte === 0x2d || isDigit(byte)) return skipNumber(bytes, from);
+  if (literal === undefined)
     throw new JsonSyntaxError(byte === undefined ? 'the document ends too early' : 'a value was expected', from);
-  }
   for (let index = 0; index < literal.length; index += 1) {
     if (bytes[from + index] !== literal[index]) throw new JsonSyntaxError('a literal is malformed', from);
   }
@@ -143,6 +144,17 @@ function closeContainers(bytes: Uint8Array, from: number, stack: number[]): numb
   return at;
 }
 
+/** At the last of the numbers that follow each other without a space, which lists of tokens and of floats are made of. */
+function skipNumbers(bytes: Uint8Array, from: number): number {
+  let at = from;
+  for (;;) {
+    const end = skipNumber(bytes, at);
+    const next = bytes[end + 1];
+    if (bytes[end] !== comma || !isNumber(next)) return end;
+    at = end + 1;
+  }
+}
+
 /** Behind the object or array that starts at `from`, however deep: a loop with its own stack, never recursion. */
 function skipContainer(bytes: Uint8Array, from: number): number {
   const stack: number[] = [];
@@ -154,7 +166,7 @@ function skipContainer(bytes: Uint8Array, from: number): number {
       const depth = stack.length;
       at = openContainer(bytes, at, stack);
       if (stack.length > depth) continue;
-    } else at = skipScalar(bytes, at);
+    } else at = isNumber(byte) && stack.at(-1) === closeBracket ? skipNumbers(bytes, at) : skipScalar(bytes, at);
     at = closeContainers(bytes, at, stack);
   } while (stack.length > 0);
   return at;

@@ -25,7 +25,9 @@ function prefixSpan({bytes, members}: RequestFields): Span {
   if (key !== undefined && isStringAt(bytes, key) && key.end - key.start > 2) return key; // "" names no conversation
   const messages = members.get('messages');
   if (messages !== undefined && isArrayAt(bytes, messages)) return throughFirstUser(bytes, messages);
-  return members.get('prompt') ?? members.get('input') ?? {start: 0, end: 0};
+  const input = members.get('prompt') ?? members.get('input');
+  if (input === undefined) return {start: 0, end: 0};
+  return isArrayAt(bytes, input) ? throughFirstUser(bytes, input) : input;
 }
 
 /** The bytes to hash: `prompt_cache_key` if sent, else the prompt through the first user message. */

@@ -81,7 +81,7 @@ describe('reading a request', () => {
     ['absent', '{"model":"a"}', chat, false],
     ['true, of an API that does not stream', '{"model":"a","stream":true}', embeddings, false],
   ])('knows a stream when it is %s', (_, text, api, expected) => {
-    expect(read(text, api).streamed).toBe(expected);
+    expect(read(text, api).answer).toBe(expected ? 'Events' : 'Whole');
   });
 
   it.each([

@@ -1,14 +1,31 @@
-/** A caller's JSON body, read only as far as routing needs it, and written again with what the picked backend needs. */
-import type {RequestFields, WireApi} from './api.ts';
+/** What a caller asks for: his JSON body, read only as far as routing needs it, and written again with what the picked backend needs. */
+import type {AnswerShape, RequestFields, WireApi} from './api.ts';
 import {RequestError} from './errors.ts';
-import {findMembers, isObjectAt, isStringAt, memberNames, parseSpan, type Members} from './json-members.ts';
+import {
+  findMembers,
+  isFalseAt,
+  isNullAt,
+  isObjectAt,
+  isStringAt,
+  memberNames,
+  parseSpan,
+  type Members,
+} from './json-members.ts';
 import {JsonSyntaxError, openBrace, skipSpace, type Span} from './json-scan.ts';
 
+export type RequestMethod = 'GET' | 'POST' | 'DELETE';
+
 export type InferenceRequest = {
+  method: RequestMethod;
   api: WireApi;
   fields: RequestFields;
   model: string;
-  streamed: boolean;
+  /** How the answer has to come. */
+  answer: AnswerShape;
+  /** Sent to one server, and not again once it may have arrived there. */
+  carriedOnce: boolean;
+  /** The member that names what one server holds. */
+  stateNamed: string | undefined;
   /** The caller asked for usage in his stream, so it is his to see; or in words that only the backend can judge. */
   wantsUsage: boolean;
   /** Choices that have to finish. */
@@ -51,17 +68,6 @@ function readModel({bytes, members}: RequestFields): string {
   return model;
 }
 
-const isTrueAt = (bytes: Uint8Array, {start}: Span): boolean => bytes[start] === 0x74;
-const isFalseAt = (bytes: Uint8Array, {start}: Span): boolean => bytes[start] === 0x66;
-const isNullAt = (bytes: Uint8Array, {start}: Span): boolean => bytes[start] === 0x6e;
-
-function readStream({bytes, members}: RequestFields): boolean {
-  const span = members.get('stream');
-  if (span === undefined || isFalseAt(bytes, span) || isNullAt(bytes, span)) return false;
-  if (isTrueAt(bytes, span)) return true;
-  throw new RequestError('invalid_value', '"stream" must be true or false.', {param: 'stream'});
-}
-
 const usageOption = memberNames('include_usage');
 
 /** Members of `stream_options`, as places in the body. */
@@ -89,16 +95,36 @@ function readWantsUsage({bytes, members}: RequestFields): boolean {
 export function readRequest(api: WireApi, body: Uint8Array): InferenceRequest {
   const fields: RequestFields = {bytes: body, members: readMembers(body, api)};
   const model = readModel(fields);
-  const streamed = api.streams && readStream(fields);
+  const answer = api.answerAsked(fields);
+  const streamed = answer === 'Events';
+  const stateNamed = api.stateNamed(fields);
   return {
+    method: 'POST',
     api,
     fields,
     model,
-    streamed,
+    answer,
+    carriedOnce: api.carriedOnce || stateNamed !== undefined,
+    stateNamed,
     wantsUsage: streamed && api.hasStreamOptions && readWantsUsage(fields),
     choices: streamed ? scan(() => api.choicesAsked(fields)) : 1,
   };
 }
+
+const nothing: RequestFields = {bytes: new Uint8Array(0), members: new Map()};
+
+/** A request whose body, if it has one, nobody here reads. */
+export const unreadRequest = (api: WireApi, model: string, answer: AnswerShape): InferenceRequest => ({
+  method: 'POST',
+  api,
+  fields: nothing,
+  model,
+  answer,
+  carriedOnce: api.carriedOnce,
+  stateNamed: undefined,
+  wantsUsage: false,
+  choices: 1,
+});
 
 /** `text`: ASCII, so that its length is its bytes. */
 type Edit = {start: number; end: number; text: string};
@@ -111,7 +137,7 @@ const writeString = (text: string): string => JSON.stringify(text).replace(nonAs
 
 function modelSpan({fields}: InferenceRequest): Span {
   const span = fields.members.get('model');
-  if (span === undefined) throw new Error('bug: a request without model was accepted');
+  if (span === undefined) throw new Error('bug: a body without model is to be written');
   return span;
 }
 
@@ -175,7 +201,9 @@ export function writeBody(
   allocate: Allocate = allocateZeroed,
 ): Uint8Array {
   const renamed =
-    model === undefined || model === request.model ? undefined : {...modelSpan(request), text: writeString(model)};
+    model === undefined || model === request.model || request.fields.bytes.length === 0
+      ? undefined
+      : {...modelSpan(request), text: writeString(model)};
   const asked = askForUsage && !request.wantsUsage ? usageEdit(request) : undefined;
   const edits = inOrder(renamed, asked);
   return edits.length === 0 ? request.fields.bytes : splice(request.fields.bytes, edits, allocate);
@@ -183,4 +211,4 @@ export function writeBody(
 
 /** Whether a backend has to be asked for usage in words that the caller did not use. */
 export const mustAskForUsage = (request: InferenceRequest): boolean =>
-  request.streamed && request.api.hasStreamOptions && !request.wantsUsage;
+  request.answer === 'Events' && request.api.hasStreamOptions && !request.wantsUsage;

@@ -5,6 +5,10 @@ import {describe, expect, it} from '@jest/globals';
 import type {EventReading, StreamReader, Usage, WireApi} from './api.ts';
 import {chat} from './chat.ts';
 import {completions} from './completions.ts';
+import {images} from './images.ts';
+import {messages} from './messages.ts';
+import {responses} from './responses.ts';
+import {speech} from './speech.ts';
 import {createSseSplitter, type SseEvent} from './sse.ts';
 
 const folder = join(import.meta.dirname, '../../test/fixtures/streams');
@@ -32,6 +36,8 @@ function readAll(reader: StreamReader, events: SseEvent[]): string[] {
 const reported: Usage = {promptTokens: 9, completionTokens: 2, estimated: false};
 const stop = 'content + finished';
 const done = 'neither + ended';
+/** Where the last event of the answer is the end of the stream too. */
+const last = 'content + finished + ended';
 
 type Row = {expected: string[]; usage?: Usage; choices?: number; api?: WireApi};
 
@@ -67,6 +73,64 @@ const table: Record<string, Row> = {
   'error-event': {expected: ['error']},
   'error-event-of-text': {expected: ['error']},
   malformed: {expected: ['neither', 'malformed', 'malformed', 'malformed', 'content', 'malformed content']},
+
+  'openai-responses': {
+    expected: ['neither', 'neither', 'progress', 'progress', 'content', 'content', 'progress', 'progress', last],
+    usage: reported,
+    api: responses,
+  },
+  'openai-responses-reasoning': {
+    expected: ['neither', 'neither', 'progress', 'content', 'content', last],
+    usage: reported,
+    api: responses,
+  },
+  'openai-responses-tool': {
+    expected: ['neither', 'neither', 'progress', 'neither', 'content', 'progress', last],
+    usage: reported,
+    api: responses,
+  },
+  'openai-responses-web-search': {
+    expected: ['neither', 'neither', 'progress', 'progress', 'content', last],
+    usage: reported,
+    api: responses,
+  },
+  'openai-responses-incomplete': {expected: ['neither', 'neither', 'content', last], usage: reported, api: responses},
+  'openai-responses-failed': {expected: ['neither', 'neither', 'content', 'error'], api: responses},
+  'openai-responses-error': {expected: ['neither', 'neither', 'error'], api: responses},
+  'openai-responses-empty': {expected: ['neither', 'neither', last], usage: reported, api: responses},
+  'llama-cpp-responses': {
+    expected: 'neither neither progress progress content content progress progress progress'.split(' ').concat(last),
+    usage: {promptTokens: 22, completionTokens: 3, estimated: false},
+    api: responses,
+  },
+  anthropic: {
+    expected: ['neither', 'progress', 'neither', 'content', 'content', 'progress', 'progress', last],
+    usage: reported,
+    api: messages,
+  },
+  'anthropic-thinking': {
+    expected: ['neither', 'progress', 'content', 'progress', 'progress', 'progress', last],
+    usage: reported,
+    api: messages,
+  },
+  'anthropic-tool': {
+    expected: ['neither', 'progress', 'progress', 'content', 'progress', 'progress', last],
+    usage: reported,
+    api: messages,
+  },
+  'anthropic-error': {
+    expected: ['neither', 'progress', 'content', 'error'],
+    usage: {...reported, completionTokens: 1, estimated: true}, // only the end would have said how many
+    api: messages,
+  },
+  'anthropic-empty': {expected: ['neither', 'progress', last], usage: reported, api: messages},
+  'llama-cpp-messages': {
+    expected: ['neither', 'progress', 'content', 'content', 'content', 'progress', 'progress', last],
+    usage: {promptTokens: 22, completionTokens: 3, estimated: false},
+    api: messages,
+  },
+  'openai-speech': {expected: ['content', last], usage: reported, api: speech},
+  'openai-images': {expected: ['content', last], usage: reported, api: images},
 };
 
 describe('a recorded stream', () => {

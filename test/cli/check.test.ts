@@ -3,6 +3,7 @@ import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from '@jest/globals';
+import {createCa, createCertificate} from '../proxy/certificates.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -44,10 +45,10 @@ describe('modelroute check', () => {
 
   it('says every problem with file, line and field, then how many, and exits 1', async () => {
     write('b.yaml', route('b', ', weight: x'));
-    write('a.yaml', route('a', ', api: Anthropic, auth: {secretRef: {name: key}}'));
+    write('a.yaml', route('a', ', continueBy: Prefill, auth: {secretRef: {name: key}}'));
     const {code, stdout} = await check(['-f', 'b.yaml', '-f', 'a.yaml']);
     expect(stdout.split('\n')).toEqual([
-      'a.yaml:5: warning: spec.backends[0].api: "Anthropic" is not supported yet: use OpenAI, or remove it',
+      'a.yaml:5: warning: spec.backends[0].continueBy: "Prefill" is not supported yet: use Regenerate, or remove it',
       expect.stringMatching(/^b\.yaml:5: error: spec\.backends\[0\]\.weight: must be a whole number/),
       '2 routes, 2 backends: 1 error, 1 warning',
       '',
@@ -64,8 +65,33 @@ describe('modelroute check', () => {
     expect(code).toBe(1);
   });
 
+  it('reads certificates and keys, and shows neither', async () => {
+    const [ca, client, other] = [createCa(), createCertificate('client'), createCertificate('other')];
+    const secrets = (values: Record<string, string>): string =>
+      `---\napiVersion: v1\nkind: Secret\nmetadata: {name: pem}\nstringData: ${JSON.stringify(values)}\n`;
+    const asked = route('a', ', tls: {caRef: {name: pem}, clientCertRef: {name: pem}}');
+
+    write('a.yaml', asked + secrets({'ca.crt': ca.cert, 'tls.crt': client.cert, 'tls.key': client.key}));
+    expect(await check(['-f', 'a.yaml'])).toMatchObject({code: 0, stdout: '1 route, 1 backend: no problems\n'});
+
+    write('a.yaml', asked + secrets({'ca.crt': 'nonsense', 'tls.crt': client.cert, 'tls.key': other.key}));
+    const {code, stdout} = await check(['-f', 'a.yaml']);
+    expect(stdout.split('\n')).toEqual([
+      expect.stringMatching(
+        /^a\.yaml:5: error: spec\.backends\[0\]\.tls\.caRef\.key: key "ca\.crt" of Secret default\/pem holds no certificate in PEM/,
+      ),
+      expect.stringMatching(
+        /^a\.yaml:5: error: spec\.backends\[0\]\.tls\.clientCertRef\.name: key "tls\.key" of Secret default\/pem holds a private key that does not belong/,
+      ),
+      '1 route, 1 backend: 2 errors',
+      '',
+    ]);
+    expect(code).toBe(1);
+    expect(stdout).not.toMatch(/nonsense|PRIVATE KEY/);
+  });
+
   it('exits 0 for warnings', async () => {
-    write('a.yaml', route('a', ', tls: {}'));
+    write('a.yaml', route('a', ', continueBy: Prefill'));
     expect(await check(['-f', 'a.yaml'])).toMatchObject({
       code: 0,
       stdout: expect.stringMatching(/1 route, 1 backend: 1 warning\n$/),

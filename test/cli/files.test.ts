@@ -194,10 +194,10 @@ describe('bad input is told once, with file, line, field and remedy', () => {
       message: /"vllm.local" is no IPv4 address/,
     },
     'a field that is not supported yet': {
-      text: route(`${plain}\n    api: Anthropic`),
+      text: route(`${plain}\n    continueBy: Prefill`),
       line: 8,
-      path: 'spec.backends[0].api',
-      message: /"Anthropic" is not supported yet: use OpenAI/,
+      path: 'spec.backends[0].continueBy',
+      message: /"Prefill" is not supported yet: use Regenerate/,
     },
     'routes of two gateways': {
       text: all(route(plain), route(`${plain}\n  gatewayRef: {name: models, namespace: b}`, 'other')),

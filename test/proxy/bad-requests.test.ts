@@ -137,7 +137,7 @@ const refusals: Record<string, Asked & {expected: Expected}> = {
     expected: {status: 413, code: 'body_too_large', says: /2097152/},
   },
   'a path that no API has': {
-    path: '/v1/chat',
+    path: '/v2/chat/completions',
     body: chatBody(),
     expected: {status: 404, code: 'unknown_path', says: /\/v1\/chat\/completions/},
   },

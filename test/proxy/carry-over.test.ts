@@ -208,7 +208,8 @@ describe('an update that cannot be taken over', () => {
     const {proxy: inner} = proxy;
     const {toInput} = await import('./harness.ts');
     const input = toInput(setup({spec: {circuitBreaker: {...circuitBreaker, consecutiveFailures: 9}}}));
-    expect(() => inner.update({...input, credentials: new Map()})).toThrow('bug: ');
+    const unknown = {...input.config, formatVersion: 2} as unknown as typeof input.config;
+    expect(() => inner.update({...input, config: unknown})).toThrow('formatVersion');
     const loaded = await fetch(`${proxy.admin}/config`).then((response) => response.text());
     expect(loaded).toContain('"consecutiveFailures": 1');
     const {breaker, endpoints} = await liveView(proxy, 'local');

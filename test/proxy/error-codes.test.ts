@@ -72,12 +72,35 @@ type Case = {param?: string; provoke: () => Promise<Told>};
 const cases: Record<ErrorCode, Case> = {
   malformed_http: {provoke: async () => toldRaw((await behind()).port, 'nonsense\r\n\r\n')},
   invalid_json: {provoke: async () => told(post((await behind()).url, '{'))},
+  invalid_form: {
+    async provoke() {
+      const headers = {'content-type': 'multipart/form-data; boundary=x'};
+      return told(post((await behind()).url, '--x\r\n', {path: '/v1/audio/transcriptions', headers}));
+    },
+  },
   missing_model: {param: 'model', provoke: async () => told(post((await behind()).url, '{}'))},
   invalid_value: {param: 'stream', provoke: async () => chat(await behind(), {stream: 'yes'})},
+  cross_site: {
+    async provoke() {
+      const headers = {'content-type': 'multipart/form-data; boundary=x', 'sec-fetch-site': 'cross-site'};
+      return told(post((await behind()).url, '', {path: '/v1/audio/transcriptions', headers}));
+    },
+  },
   model_not_found: {param: 'model', provoke: async () => chat(await behind(), {model: 'nobody'})},
   unknown_path: {provoke: async () => told(fetch(`${(await behind()).url}/v2`))},
   api_not_supported: {provoke: async () => chat(await behind({do: 'status', status: 501}))},
+  stateful_unsupported: {
+    param: 'previous_response_id',
+    async provoke() {
+      const backends = await Promise.all(
+        [1, 2].map(async (each) => ({name: `b${each}`, url: (await keep(startUpstream())).url})),
+      );
+      const body = JSON.stringify({model: 'chat', input: 'Hi', previous_response_id: 'resp_1'});
+      return told(post((await behind({do: 'answer'}, {backends})).url, body, {path: '/v1/responses'}));
+    },
+  },
   method_not_allowed: {provoke: async () => told(fetch(`${(await behind()).url}/v1/embeddings`))},
+  upgrade_required: {provoke: async () => told(fetch(`${(await behind()).url}/v1/realtime?model=chat`))},
   request_timeout: {
     provoke: async () =>
       toldRaw((await behind({do: 'answer'}, {requestTimeoutMs: 200})).port, rawPost('{', 'x-a: ').slice(0, -10)),

@@ -44,7 +44,7 @@ describe('a caller that asks before he sends his body', () => {
       415,
       'unsupported_media_type',
     ],
-    ['a path that nobody has', head('content-length: 20\r\n', '/v1/nothing'), 404, 'unknown_path'],
+    ['a path that nobody has', head('content-length: 20\r\n', '/v2/nothing'), 404, 'unknown_path'],
     ['a path that takes no POST', head('content-length: 20\r\n', '/v1/models'), 405, 'method_not_allowed'],
   ])(
     'with %s is refused without being told to go on, and the connection closed: nobody knows if he will send it',

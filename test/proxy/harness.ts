@@ -99,9 +99,12 @@ const responses: Response[] = [];
 export const post = async (
   url: string,
   body: string,
-  init: Omit<RequestInit, 'headers'> & {headers?: Record<string, string>} = {},
+  {
+    path = '/v1/chat/completions',
+    ...init
+  }: Omit<RequestInit, 'headers'> & {headers?: Record<string, string>; path?: string} = {},
 ): Promise<Response> => {
-  const response = await fetch(`${url}/v1/chat/completions`, {
+  const response = await fetch(`${url}${path}`, {
     method: 'POST',
     body,
     ...init,

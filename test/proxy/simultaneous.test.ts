@@ -16,7 +16,7 @@ describe('requests that arrive in the same moment', () => {
             {name: 'local', url: local.url},
             {name: 'cloud', url: cloud.url, priority: 1},
           ],
-          circuitBreaker: {consecutiveFailures: 1, openDuration: '100ms'},
+          circuitBreaker: {consecutiveFailures: 1, openDuration: '1s'},
           retry: {maxAttempts: 1},
         },
       }),
@@ -31,7 +31,7 @@ describe('requests that arrive in the same moment', () => {
     };
     await until(async () => (await breaker()) === 'HalfOpen', 'the breaker to be half-open');
 
-    local.behave({do: 'delay', ms: 60});
+    local.behave({do: 'delay', ms: 400});
     const before = local.requests().length;
     const answers = await Promise.all(Array.from({length: 20}, () => post(proxy.url, chatBody())));
     const backends = answers.map((answer) => answer.headers.get('x-modelroute-backend'));
