@@ -49,19 +49,24 @@ format: $(installed) ## Format everything
 	prettier --log-level warn --write .
 
 .PHONY: test
-test: $(installed) ## Everything: unit, proxy, cli, clients, a real API server, a real model server
+test: $(installed) ## Everything: unit, proxy, cli, clients, Python clients, a real API server, a real model server
 	test/prepare
 	$(jest) --forceExit # what a test left open must not hang CI; `make test-proxy` and the others show it by not ending
 
-.PHONY: test-unit test-proxy test-cli test-clients test-api-server test-model-server
+.PHONY: test-unit test-proxy test-cli test-clients test-python test-api-server test-model-server
 test-unit: $(installed) ## Pure decisions
 test-proxy: $(installed) ## The proxy on real sockets
 test-cli: $(installed) ## The command line, files, examples, the README's tour
-test-clients: $(installed) ## Official clients as callers
+test-clients: $(installed) ## Official clients as callers: openai, @anthropic-ai/sdk, ai
+test-python: $(installed) ## The same in Python: openai, anthropic, langchain-openai
 test-api-server: $(installed) ## The CRDs on a real API server
 test-model-server: $(installed) ## llama.cpp as a backend
-test-unit test-proxy test-cli test-clients test-api-server test-model-server:
+test-unit test-proxy test-cli test-clients test-python test-api-server test-model-server:
 	$(jest) --selectProjects $(@:test-%=%)
+
+.PHONY: bench
+bench: build ## Side by side with nginx, Envoy, Portkey and a bare relay; BENCH='--help' says what can be chosen
+	node bench/main.ts $(BENCH)
 
 .PHONY: build
 build: $(installed) ## Compile to dist/, as the package ships it

@@ -15,6 +15,7 @@ export default {
     project('proxy', 'test/proxy/**/*.test.ts'),
     project('cli', 'test/cli/**/*.test.ts'),
     project('clients', 'test/clients/**/*.test.ts'),
+    project('python', 'test/python/**/*.test.ts'),
     project('api-server', 'test/api-server/**/*.test.ts'),
     project('model-server', 'test/model-server/**/*.test.ts'),
   ],
