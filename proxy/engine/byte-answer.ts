@@ -67,11 +67,7 @@ export function receiveBytes(options: ReceiverOptions): Receiver {
       caller.end();
       options.settle({type: 'Answered'});
     },
-    broken(failure) {
-      if (!state.committed) return failure;
-      const isSlowCaller = state.paused && failure.verdict?.fault === 'Backend' && failure.verdict.reason === 'Timeout';
-      return {...cut(failure), verdict: isSlowCaller ? undefined : failure.verdict, usage: call.record.usage};
-    },
+    broken: (failure) => (state.committed ? cut(failure, state.paused, call.record.usage) : failure),
     closed() {
       state.closed = true;
     },

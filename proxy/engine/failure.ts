@@ -44,11 +44,17 @@ export const backendFailure = (reason: FailureReason, summary: string, cause = s
   committed: false,
 });
 
-/** A failure after content: the stream is cut, whoever cut it. */
-export const cut = (failure: Failure): Failure => ({
+/** A limit that ran out while the caller did not read says nothing of the backend, and a caller's own error opens no breaker. */
+const keepsVerdict = ({verdict}: Failure, callerIsSlow: boolean): boolean =>
+  verdict?.fault === 'Backend' && !(callerIsSlow && verdict.reason === 'Timeout');
+
+/** A failure after content: the answer is cut, whoever cut it. `callerIsSlow`: he does not read as fast as the backend writes. */
+export const cut = (failure: Failure, callerIsSlow: boolean, usage: Usage | undefined): Failure => ({
   ...failure,
+  verdict: keepsVerdict(failure, callerIsSlow) ? failure.verdict : undefined,
   code: failure.code === 'deadline_exceeded' || failure.code === 'shutting_down' ? failure.code : 'stream_cut',
   committed: true,
+  usage,
 });
 
 const codeOf = (verdict: Verdict): ErrorCode => (verdict.fault === 'Backend' ? codes[verdict.reason] : 'backend_error');

@@ -30,10 +30,6 @@ type Flow = {
   endSent: boolean;
 };
 
-/** A limit that ran out while the caller did not read says nothing of the backend, and a caller's own error opens no breaker. */
-const keepsVerdict = ({verdict}: Failure, paused: boolean): boolean =>
-  verdict?.fault === 'Backend' && !(paused && verdict.reason === 'Timeout');
-
 const malformed = (summary: string): Failure => backendFailure('MalformedReply', summary);
 
 const streamHeaders = (headers: ReplyHeaders): string[] => [
@@ -66,11 +62,7 @@ export function receiveStream(options: ReceiverOptions): Receiver {
 
   const usage = (): Usage | undefined =>
     request.api.counted ? (reader.usage() ?? estimateUsage(call, reader.contentEvents())) : undefined;
-  const asFailure = (failure: Failure): Failure => {
-    if (!flow.committed) return failure;
-    const verdict = keepsVerdict(failure, flow.paused) ? failure.verdict : undefined;
-    return {...cut(failure), verdict, usage: usage()};
-  };
+  const asFailure = (failure: Failure): Failure => (flow.committed ? cut(failure, flow.paused, usage()) : failure);
 
   const watchIdle = (): void =>
     watchdog.set('tokenIdle', clock.now() + options.tokenIdleMs, () =>
