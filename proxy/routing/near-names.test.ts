@@ -1,4 +1,5 @@
 import {describe, expect, it} from '@jest/globals';
+import {growthOf, PROPORTIONAL} from '../../test/growth.ts';
 import {nearNames} from './near-names.ts';
 
 const names = ['gpt-4.1', 'gpt-4.1-mini', 'llama-3', 'mistral-small', 'o1', 'qwen2.5-7b'];
@@ -32,11 +33,8 @@ describe('names that a caller may have meant', () => {
     expect(nearNames(wanted, names)).toEqual([]);
   });
 
-  it('cost little among a thousand names', () => {
+  it('take no more than time in proportion to what was asked for', () => {
     const many = Array.from({length: 1_000}, (_, index) => `organisation-${index}/some-model-of-${index}-billions`);
-    const started = process.cpuUsage();
-    nearNames('z'.repeat(128), many);
-    const {user, system} = process.cpuUsage(started);
-    expect((user + system) / 1_000).toBeLessThan(100);
+    expect(growthOf((length) => nearNames('z'.repeat(length), many), 128)).toBeLessThan(PROPORTIONAL);
   });
 });

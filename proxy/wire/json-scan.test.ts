@@ -89,11 +89,12 @@ describe('a JSON scan', () => {
   });
 
   it('refuses 100,000 levels without reading on, whether they close or not', () => {
-    const started = performance.now();
     for (const text of [nested(100_000), '['.repeat(100_000), '{"a":['.repeat(100_000)]) {
-      expect(() => skipValue(encode(text), 0)).toThrow(/nested deeper than 500/);
+      const at = text.startsWith('{') ? 249 * 6 + 5 : 499; // of the 500th bracket
+      expect(() => skipValue(encode(text), 0)).toThrow(
+        expect.objectContaining({message: expect.stringMatching(/nested deeper than 500/), at}),
+      );
     }
-    expect(performance.now() - started).toBeLessThan(500);
   });
 
   it('does not mind how many containers stand side by side', () => {

@@ -1,4 +1,5 @@
 import {describe, expect, it} from '@jest/globals';
+import {growthOf, PROPORTIONAL} from '../../test/growth.ts';
 import * as fc from 'fast-check';
 import {createSseSplitter, writeEvent, type SseEvent} from './sse.ts';
 
@@ -121,29 +122,24 @@ describe('a splitter', () => {
   });
 
   it('takes time in proportion to an event, however many chunks bring it', () => {
-    const timeOf = (megabytes: number): number => {
-      const chunk = new Uint8Array(65_536).fill(0x78);
+    const chunk = new Uint8Array(8_192).fill(0x78);
+    const take = (chunks: number): void => {
       const splitter = createSseSplitter();
-      const started = process.cpuUsage();
       splitter.push(encode('data: '));
-      for (let count = 0; count < megabytes * 16; count += 1) splitter.push(chunk);
-      const events = splitter.push(encode('\n\n'));
-      expect(events[0]?.data).toHaveLength(megabytes * 1_048_576);
-      const {user, system} = process.cpuUsage(started);
-      return (user + system) / 1_000;
+      for (let count = 0; count < chunks; count += 1) splitter.push(chunk);
+      expect(splitter.push(encode('\n\n'))[0]?.data).toHaveLength(chunks * 8_192);
     };
-    timeOf(1);
-    expect(timeOf(16)).toBeLessThan(1_000); // were every chunk to copy all before it, these were 2 GB
+    expect(growthOf(take, 250)).toBeLessThan(PROPORTIONAL);
   });
 
   it('does not hold a buffer for every byte of an event that comes in single bytes', () => {
-    const splitter = createSseSplitter();
-    const started = process.cpuUsage();
-    const slab = new Uint8Array(1_000_000).fill(0x78);
-    for (let at = 0; at < slab.length; at += 1) splitter.push(slab.subarray(at, at + 1));
-    expect(splitter.pendingBytes()).toBe(1_000_000);
-    const {user, system} = process.cpuUsage(started);
-    expect((user + system) / 1_000).toBeLessThan(3_000);
+    const slab = new Uint8Array(800_000).fill(0x78);
+    const take = (count: number): void => {
+      const splitter = createSseSplitter();
+      for (let at = 0; at < count; at += 1) splitter.push(slab.subarray(at, at + 1));
+      expect(splitter.pendingBytes()).toBe(count);
+    };
+    expect(growthOf(take, 100_000)).toBeLessThan(PROPORTIONAL);
   });
 
   it('reads what is written', () => {
