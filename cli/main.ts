@@ -1,8 +1,7 @@
-#!/usr/bin/env -S node --max-semi-space-size=8 --external-memory-accounted-in-global-limit
+#!/usr/bin/env -S node --max-semi-space-size=8 --external-memory-accounted-in-global-limit --no-allocation-site-pretenuring
 /**
- * `modelroute`: arguments and environment, nothing else. The flags above are for bodies. By itself V8 searches all of its memory for
- * every 64 MB of buffers, which stops every stream for milliseconds at each tenth prompt of a megabyte; and lets twice 32 MB of
- * garbage gather before it looks at all.
+ * `modelroute`: arguments and environment, nothing else. The flags above keep memory small, pauses short and each request's objects
+ * young: docs/decisions/2026-11-21-flags-for-v8.md.
  */
 import {readFileSync} from 'node:fs';
 import {findPackageJSON} from 'node:module';
