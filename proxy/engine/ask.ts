@@ -9,10 +9,10 @@ import {send} from './upstream.ts';
 /** Not zeroed first: every byte of it is written. */
 const allocate = (length: number): Buffer => Buffer.allocUnsafe(length);
 
-type Asking = {trip: Trip; loan: Loan; askForUsage: boolean; fresh: boolean};
+type Asking = {trip: Trip; loan: Loan; asksForUsage: boolean; fresh: boolean};
 
 const sendTo =
-  ({trip, loan, askForUsage, fresh}: Asking): Send =>
+  ({trip, loan, asksForUsage, fresh}: Asking): Send =>
   (handler) => {
     const {request, headers} = trip.call;
     const {backend, endpoint} = loan;
@@ -20,16 +20,16 @@ const sendTo =
       method: request.method,
       path: request.api.pathAt(backend.basePath),
       headers: [...headers, ...backend.authHeaders],
-      body: writeBody(request, {model: backend.config.model, askForUsage}, allocate),
+      body: writeBody(request, {model: backend.config.model, askForUsage: asksForUsage}, allocate),
     };
     return send(endpoint.connections, asked, fresh, handler);
   };
 
-async function askOnce(trip: Trip, loan: Loan, askForUsage: boolean): Promise<Settled> {
+async function askOnce(trip: Trip, loan: Loan, asksForUsage: boolean): Promise<Settled> {
   const {carriedOnce} = trip.call.request; // then on a connection that cannot have gone stale
-  const settled = await attempt(trip, loan, sendTo({trip, loan, askForUsage, fresh: carriedOnce}));
+  const settled = await attempt(trip, loan, sendTo({trip, loan, asksForUsage, fresh: carriedOnce}));
   if (settled.type !== 'StaleConnection') return settled;
-  return attempt(trip, loan, sendTo({trip, loan, askForUsage, fresh: true}));
+  return attempt(trip, loan, sendTo({trip, loan, asksForUsage, fresh: true}));
 }
 
 /** A refusal that our `stream_options` may be the reason of. */
@@ -39,15 +39,17 @@ const mayBlameStreamOptions = (settled: Settled): boolean =>
   settled.failure.error?.contentFiltered === false &&
   (settled.failure.reply?.status === 400 || settled.failure.reply?.status === 422);
 
-export const ask: Attempt = async (trip, loan) => {
-  const {call} = trip;
-  const {state} = loan.backend;
-  const askForUsage = mustAskForUsage(call.request) && !state.refusesStreamOptions;
-  const settled = await askOnce(trip, loan, askForUsage);
-  if (!askForUsage || !mayBlameStreamOptions(settled) || call.interrupted !== undefined) return settled;
+async function askForUsage(trip: Trip, loan: Loan): Promise<Settled> {
+  const settled = await askOnce(trip, loan, true);
+  if (!mayBlameStreamOptions(settled) || trip.call.interrupted !== undefined) return settled;
   const answers = (): void => {
-    state.refusesStreamOptions = true; // only now: a second refusal, or a failure, does not say that they were the reason
+    loan.backend.state.refusesStreamOptions = true; // only now: a second refusal, or a failure, does not say that they were the reason
     loan.answers();
   };
   return askOnce(trip, {...loan, answers}, false);
-};
+}
+
+export const ask: Attempt = (trip, loan) =>
+  mustAskForUsage(trip.call.request) && !loan.backend.state.refusesStreamOptions
+    ? askForUsage(trip, loan)
+    : askOnce(trip, loan, false);

@@ -7,7 +7,9 @@ import type {Reply} from './failure.ts';
 import type {LiveRoute} from './live.ts';
 import type {Attempt} from './loan.ts';
 import {errorFrom, refusalAmong, unavailableError} from './outcome.ts';
-import {createSearch} from './search.ts';
+import type {Settled} from './receiver.ts';
+import type {Roster} from './roster.ts';
+import {Search} from './search.ts';
 import {travel} from './travel.ts';
 import {provenanceOf, remainingMs, type Engine, type FailedTry, type Trip} from './trip.ts';
 
@@ -66,22 +68,38 @@ function fail(trip: Trip): WholeAnswer | undefined {
   return undefined;
 }
 
+export type Dispatching = {
+  engine: Engine;
+  running: Roster<Call>;
+  call: Call;
+  match: ModelMatch<LiveRoute>;
+  /** How it is sent. */
+  attempt: Attempt;
+};
+
 /** Undefined: the answer, or an error event, has gone out, or the caller has left. Throws {@link RequestError} while nothing has. */
-export async function dispatch(
-  engine: Engine,
-  call: Call,
-  {route, exact}: ModelMatch<LiveRoute>,
-  attempt: Attempt,
-): Promise<WholeAnswer | undefined> {
-  const search = createSearch({engine, route, api: call.request.api, prefixHash: call.prefixHash});
+export async function dispatch(dispatching: Dispatching): Promise<WholeAnswer | undefined> {
+  const {engine, running, call, match, attempt} = dispatching;
+  const {route, exact} = match;
+  const search = new Search({engine, route, api: call.request.api, prefixHash: call.prefixHash});
   const trip: Trip = {engine, call, route, nameIsExact: exact, search, attempt, failures: []};
   route.budget.countRequest(engine.clock.now());
-  call.watchdog.set('request', call.deadlineAt, () => interrupt(call, 'DeadlineExceeded'));
   if (remainingMs(trip) <= 0)
     interrupt(call, 'DeadlineExceeded'); // the body took all of it to arrive
   else startKeepAlive(trip);
 
-  const settled = await travel(trip).finally(() => call.watchdog.clear('keepAlive'));
+  const leave = running.add(call);
+  let settled: Settled | undefined;
+  try {
+    const travelling = travel(trip);
+    // Only now: the first attempt has just started the timer for its own limits, which are earlier, so that it is not started twice.
+    if (call.interrupted === undefined)
+      call.watchdog.set('request', call.deadlineAt, () => interrupt(call, 'DeadlineExceeded'));
+    settled = await travelling;
+  } finally {
+    leave();
+    call.watchdog.clear('keepAlive');
+  }
   if (settled?.type === 'Whole') {
     call.record.usage = settled.usage;
     return {reply: settled.reply, provenance: provenanceOf(route, call)};

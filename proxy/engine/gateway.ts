@@ -42,14 +42,7 @@ export function createGateway(engine: Engine, context: LiveContext): Gateway {
       hash = createHash('sha256').update(JSON.stringify(input.config)).digest('hex');
       if (previous !== undefined) retire(previous, live);
     },
-    async carry(call, match, attempt = ask) {
-      const leave = running.add(call);
-      try {
-        return await dispatch(engine, call, match, attempt);
-      } finally {
-        leave();
-      }
-    },
+    carry: (call, match, attempt = ask) => dispatch({engine, running, call, match, attempt}),
     get running() {
       return running.members.length;
     },

@@ -14,33 +14,6 @@ import type {LiveBackend, LiveEndpoint, LiveRoute} from './live.ts';
 
 export type Found = {rung: number; backend: LiveBackend; endpoint: LiveEndpoint};
 
-/** Only `nextRung` and `otherOnRung` choose; everything else looks and changes nothing. */
-export type Search = {
-  /** From the first untried rung that can take it; breakers and what was learnt are ignored only where nothing else is left. */
-  nextRung: () => Found | undefined;
-  hasNextRung(): boolean;
-  /** Another endpoint on the rung of the last attempt. */
-  otherOnRung: () => Found | undefined;
-  hasOtherOnRung(): boolean;
-  /** Whether an endpoint that has failed may be asked once more, now or after its Retry-After. */
-  mayAskAgain(found: Found): boolean;
-  /** Whether it can take that request at this moment. */
-  canTakeNow(found: Found): boolean;
-  use(found: Found): void;
-  /** What the failed attempt says about where else to go. */
-  learn(found: Found, verdict: Verdict | undefined): void;
-  countRetry(): void;
-  retriedOnRung(): boolean;
-  /** Rungs that may still get this request, whatever their state is at this moment. */
-  untriedRungs(): number;
-  /** Why untried rungs cannot be used. */
-  reasons(): ReadonlySet<Unavailable>;
-  /** When the first Retry-After among untried rungs has passed; Infinity if none holds. */
-  heldUntil(): number;
-  /** Some backend of the route speaks the API, as far as is known. */
-  isSpoken(): boolean;
-};
-
 export type SearchOptions = {
   engine: {clock: Clock; random: () => number};
   route: LiveRoute;
@@ -55,110 +28,174 @@ type Offer = {rung: number; view: RungView<LiveBackend>; survey: Survey<LiveBack
 
 const strict: Pass = {ignoreBreakers: false, ignoreLearnt: false};
 
-export function createSearch({engine, route, api, prefixHash}: SearchOptions): Search {
+/**
+ * Only `nextRung` and `otherOnRung` choose; everything else looks and changes nothing. A class, since each request has one: its
+ * methods then are no closures of it.
+ */
+export class Search {
+  readonly #options: SearchOptions;
   // Lists: they are short, and empty for nearly every request.
-  const triedRungs: number[] = [];
-  const triedEndpoints: LiveEndpoint[] = [];
-  const excluded: LiveBackend[] = [];
-  const choice = {random: engine.random, prefixHash};
-  const lastResort: Pass = {
-    ignoreBreakers: route.config.circuitBreaker.whenAllOpen === 'TryAll',
-    ignoreLearnt: true,
-  };
-  let currentRung = -1;
-  let retried = false;
+  readonly #triedRungs: number[] = [];
+  readonly #triedEndpoints: LiveEndpoint[] = [];
+  readonly #excluded: LiveBackend[] = [];
+  #currentRung = -1;
+  #retried = false;
   /** After "too long": tokens that a backend must declare more than. */
-  let windowAbove: number | undefined;
+  #windowAbove: number | undefined;
 
-  const speaks = ({config, state}: LiveBackend, now: number, ignoreLearnt: boolean): boolean =>
-    api.spokenBy.includes(config.api) && (ignoreLearnt || (state.notSpoken.get(api.name) ?? 0) <= now);
+  constructor(options: SearchOptions) {
+    this.#options = options;
+  }
 
-  const isLargeEnough = ({config}: LiveBackend): boolean =>
-    windowAbove === undefined || (config.contextWindow ?? 0) > windowAbove;
+  /** From the first untried rung that can take it; breakers and what was learnt are ignored only where nothing else is left. */
+  nextRung(): Found | undefined {
+    return this.#choose(this.#findNext());
+  }
 
-  const optionsFor = ({ignoreBreakers, ignoreLearnt}: Pass): SurveyOptions<LiveBackend, LiveEndpoint> => {
-    const now = engine.clock.now();
+  hasNextRung(): boolean {
+    return this.#findNext() !== undefined;
+  }
+
+  /** Another endpoint on the rung of the last attempt. */
+  otherOnRung(): Found | undefined {
+    return this.#choose(this.#findOther());
+  }
+
+  hasOtherOnRung(): boolean {
+    return (this.#findOther()?.survey.slots.length ?? 0) > 0;
+  }
+
+  /** Whether an endpoint that has failed may be asked once more, now or after its Retry-After. */
+  mayAskAgain({backend, endpoint}: Found): boolean {
+    const now = this.#now();
+    return backend.admits(now) && !endpoint.isEjected(now);
+  }
+
+  /** Whether it can take that request at this moment. */
+  canTakeNow(found: Found): boolean {
+    return this.mayAskAgain(found) && !found.backend.isFull() && found.endpoint.heldUntil <= this.#now();
+  }
+
+  use({rung, endpoint}: Found): void {
+    if (rung !== this.#currentRung) this.#retried = false;
+    this.#currentRung = rung;
+    this.#triedRungs.push(rung);
+    this.#triedEndpoints.push(endpoint);
+  }
+
+  /** What the failed attempt says about where else to go. */
+  learn({backend}: Found, verdict: Verdict | undefined): void {
+    if (verdict === undefined) return;
+    if (verdict.fault === 'TooLong')
+      this.#windowAbove = Math.max(this.#windowAbove ?? 0, backend.config.contextWindow ?? 0);
+    if (verdict.fault !== 'Backend' || verdict.reason === 'Rejected') this.#excluded.push(backend);
+  }
+
+  countRetry(): void {
+    this.#retried = true;
+  }
+
+  retriedOnRung(): boolean {
+    return this.#retried;
+  }
+
+  /** Rungs that may still get this request, whatever their state is at this moment. */
+  untriedRungs(): number {
+    const {rungs} = this.#options.route;
+    if (this.#triedRungs.length === rungs.length) return 0;
+    const {excludesBackend} = this.#surveyOptions(this.#lastResort());
+    const mayTake = (backend: LiveBackend): boolean =>
+      backend.weight > 0 && backend.endpoints.length > 0 && !excludesBackend(backend);
+    return this.#untried().filter((rung) => rungs[rung]?.backends.some(mayTake)).length;
+  }
+
+  /** Why untried rungs cannot be used. */
+  reasons(): ReadonlySet<Unavailable> {
+    return new Set(this.#blocked().flatMap(({reasons}) => reasons));
+  }
+
+  /** When the first Retry-After among untried rungs has passed; Infinity if none holds. */
+  heldUntil(): number {
+    return Math.min(...this.#blocked().map(({heldUntil}) => heldUntil));
+  }
+
+  /** Some backend of the route speaks the API, as far as is known. */
+  isSpoken(): boolean {
+    const {backends} = this.#options.route;
+    return backends.length === 0 || backends.some((backend) => this.#speaks(backend, this.#now(), false));
+  }
+
+  #now(): number {
+    return this.#options.engine.clock.now();
+  }
+
+  #speaks({config, state}: LiveBackend, now: number, ignoreLearnt: boolean): boolean {
+    const {api} = this.#options;
+    return api.spokenBy.includes(config.api) && (ignoreLearnt || (state.notSpoken.get(api.name) ?? 0) <= now);
+  }
+
+  #isLargeEnough({config}: LiveBackend): boolean {
+    return this.#windowAbove === undefined || (config.contextWindow ?? 0) > this.#windowAbove;
+  }
+
+  #lastResort(): Pass {
+    const {whenAllOpen} = this.#options.route.config.circuitBreaker;
+    return {ignoreBreakers: whenAllOpen === 'TryAll', ignoreLearnt: true};
+  }
+
+  #surveyOptions({ignoreBreakers, ignoreLearnt}: Pass): SurveyOptions<LiveBackend, LiveEndpoint> {
+    const now = this.#now();
     return {
       now,
       ignoreBreakers,
       excludesBackend: (backend) =>
-        excluded.includes(backend) || !speaks(backend, now, ignoreLearnt) || !isLargeEnough(backend),
-      excludesEndpoint: (endpoint) => triedEndpoints.includes(endpoint),
+        this.#excluded.includes(backend) || !this.#speaks(backend, now, ignoreLearnt) || !this.#isLargeEnough(backend),
+      excludesEndpoint: (endpoint) => this.#triedEndpoints.includes(endpoint),
     };
-  };
+  }
 
-  const isUntried = (rung: number): boolean =>
-    !triedRungs.includes(rung) && (windowAbove === undefined || rung > currentRung);
-  const untried = (): number[] => [...route.rungs.keys()].filter(isUntried);
+  #isUntried(rung: number): boolean {
+    return !this.#triedRungs.includes(rung) && (this.#windowAbove === undefined || rung > this.#currentRung);
+  }
 
-  const offerOf = (rung: number, pass: Pass): Offer => {
-    const view = route.rungs[rung];
+  #untried(): number[] {
+    return [...this.#options.route.rungs.keys()].filter((rung) => this.#isUntried(rung));
+  }
+
+  #offerOf(rung: number, pass: Pass): Offer {
+    const view = this.#options.route.rungs[rung];
     if (view === undefined) throw new Error(`bug: there is no rung ${rung}`);
-    return {rung, view, survey: surveyRung<LiveEndpoint, LiveBackend>(view, optionsFor(pass))};
-  };
+    return {rung, view, survey: surveyRung<LiveEndpoint, LiveBackend>(view, this.#surveyOptions(pass))};
+  }
 
-  const findNext = (): Offer | undefined => {
-    for (const pass of [strict, lastResort]) {
-      for (let rung = 0; rung < route.rungs.length; rung += 1) {
-        if (!isUntried(rung)) continue;
-        const offer = offerOf(rung, pass);
-        if (offer.survey.slots.length > 0) return offer;
-      }
+  #findNext(): Offer | undefined {
+    return this.#findNextIn(strict) ?? this.#findNextIn(this.#lastResort());
+  }
+
+  #findNextIn(pass: Pass): Offer | undefined {
+    for (let rung = 0; rung < this.#options.route.rungs.length; rung += 1) {
+      if (!this.#isUntried(rung)) continue;
+      const offer = this.#offerOf(rung, pass);
+      if (offer.survey.slots.length > 0) return offer;
     }
     return undefined;
-  };
+  }
 
   /** A larger window is only looked for on a later rung. */
-  const findOther = (): Offer | undefined => (windowAbove === undefined ? offerOf(currentRung, strict) : undefined);
+  #findOther(): Offer | undefined {
+    return this.#windowAbove === undefined ? this.#offerOf(this.#currentRung, strict) : undefined;
+  }
 
-  const choose = (offer: Offer | undefined): Found | undefined => {
-    const picked = offer && chooseFrom(offer.view, offer.survey, choice);
+  #choose(offer: Offer | undefined): Found | undefined {
+    if (offer === undefined) return undefined;
+    const {engine, prefixHash} = this.#options;
+    const picked = chooseFrom(offer.view, offer.survey, {random: engine.random, prefixHash});
     return picked && {rung: offer.rung, ...picked};
-  };
+  }
 
-  const blocked = (): Survey<LiveBackend, LiveEndpoint>[] =>
-    untried()
-      .map((rung) => offerOf(rung, strict).survey)
+  #blocked(): Survey<LiveBackend, LiveEndpoint>[] {
+    return this.#untried()
+      .map((rung) => this.#offerOf(rung, strict).survey)
       .filter(({slots}) => slots.length === 0);
-
-  const mayAskAgain = ({backend, endpoint}: Found): boolean => {
-    const now = engine.clock.now();
-    return backend.admits(now) && !endpoint.isEjected(now);
-  };
-
-  return {
-    nextRung: () => choose(findNext()),
-    hasNextRung: () => findNext() !== undefined,
-    otherOnRung: () => choose(findOther()),
-    hasOtherOnRung: () => (findOther()?.survey.slots.length ?? 0) > 0,
-    mayAskAgain,
-    canTakeNow: (found) =>
-      mayAskAgain(found) && !found.backend.isFull() && found.endpoint.heldUntil <= engine.clock.now(),
-    use({rung, endpoint}) {
-      if (rung !== currentRung) retried = false;
-      currentRung = rung;
-      triedRungs.push(rung);
-      triedEndpoints.push(endpoint);
-    },
-    learn({backend}, verdict) {
-      if (verdict === undefined) return;
-      if (verdict.fault === 'TooLong') windowAbove = Math.max(windowAbove ?? 0, backend.config.contextWindow ?? 0);
-      if (verdict.fault !== 'Backend' || verdict.reason === 'Rejected') excluded.push(backend);
-    },
-    countRetry() {
-      retried = true;
-    },
-    retriedOnRung: () => retried,
-    untriedRungs() {
-      if (triedRungs.length === route.rungs.length) return 0;
-      const {excludesBackend} = optionsFor(lastResort);
-      const mayTake = (backend: LiveBackend): boolean =>
-        backend.weight > 0 && backend.endpoints.length > 0 && !excludesBackend(backend);
-      return untried().filter((rung) => route.rungs[rung]?.backends.some(mayTake)).length;
-    },
-    reasons: () => new Set(blocked().flatMap(({reasons}) => reasons)),
-    heldUntil: () => Math.min(...blocked().map(({heldUntil}) => heldUntil)),
-    isSpoken: () =>
-      route.backends.length === 0 || route.backends.some((backend) => speaks(backend, engine.clock.now(), false)),
-  };
+  }
 }

@@ -57,6 +57,9 @@ export function receiveStream(options: ReceiverOptions): Receiver {
     paused: false,
     endSent: false,
   };
+  /** The last chunk; time of the clock. */
+  let receivedAt = clock.now();
+  let progressAt = -Infinity;
   /** Not on the watchdog: that stops with the caller's connection, and he may have had the end of his answer before. */
   let closing: Timer | undefined;
 
@@ -64,13 +67,15 @@ export function receiveStream(options: ReceiverOptions): Receiver {
     request.api.counted ? (reader.usage() ?? estimateUsage(call, reader.contentEvents())) : undefined;
   const asFailure = (failure: Failure): Failure => (flow.committed ? cut(failure, flow.paused, usage()) : failure);
 
-  const watchIdle = (): void =>
-    watchdog.set('tokenIdle', clock.now() + options.tokenIdleMs, () =>
-      options.timedOut('sent no token in timeouts.tokenIdle'),
-    );
+  /** A token only notes when it came, and the limit looks at that when it would expire: it is not moved for each. */
+  const watchIdle = (from: number): void =>
+    watchdog.set('tokenIdle', from + options.tokenIdleMs, () => {
+      if (progressAt > from) watchIdle(progressAt);
+      else options.timedOut('sent no token in timeouts.tokenIdle');
+    });
 
   const send = (bytes: Uint8Array | string): void => {
-    watchdog.move('keepAlive', clock.now() + options.keepAliveMs);
+    watchdog.move('keepAlive', receivedAt + options.keepAliveMs);
     if (caller.write(bytes) || flow.paused) return;
     flow.paused = true; // a caller that reads slowly is no fault of the backend
     options.pause();
@@ -80,7 +85,7 @@ export function receiveStream(options: ReceiverOptions): Receiver {
       flow.paused = false;
       if (flow.closed) return;
       if (reader.finished()) waitForEnd();
-      else watchIdle();
+      else watchIdle(clock.now());
       options.resume();
     });
   };
@@ -109,13 +114,11 @@ export function receiveStream(options: ReceiverOptions): Receiver {
   };
 
   const acceptContent = (): Acceptance => {
-    if (flow.committed) {
-      watchdog.move('tokenIdle', clock.now() + options.tokenIdleMs);
-      return true;
-    }
+    progressAt = receivedAt;
+    if (flow.committed) return true;
     flow.committed = true;
     watchdog.clear('firstToken');
-    watchIdle();
+    watchIdle(receivedAt);
     options.contentCame();
     commit();
     return true;
@@ -124,8 +127,8 @@ export function receiveStream(options: ReceiverOptions): Receiver {
   const accept: Record<EventReading['kind'], (reading: EventReading) => Acceptance> = {
     Content: acceptContent,
     Progress() {
-      if (flow.committed) watchdog.move('tokenIdle', clock.now() + options.tokenIdleMs);
-      else watchdog.move('firstToken', clock.now() + options.firstTokenMs);
+      progressAt = receivedAt;
+      if (!flow.committed) watchdog.move('firstToken', receivedAt + options.firstTokenMs);
       return true;
     },
     Neither({onlyUsage}) {
@@ -192,6 +195,7 @@ export function receiveStream(options: ReceiverOptions): Receiver {
   return {
     data(chunk) {
       if (flow.endSent) return;
+      receivedAt = clock.now(); // asked once for all that a token moves
       const wasFinished = reader.finished();
       const passed: Uint8Array[] = [];
       const broken = read(splitter.push(chunk), passed);

@@ -31,7 +31,7 @@ async function waitForHold(trip: Trip): Promise<Choose | undefined> {
   const holdMs = shortHoldMs(trip);
   if (holdMs === undefined) return undefined;
   await wait(trip, holdMs);
-  return trip.search.nextRung;
+  return () => trip.search.nextRung();
 }
 
 /** Chooses at the moment of the call: between choosing and counting no other request may run. */
@@ -63,10 +63,10 @@ function decide(trip: Trip, failure: Failure, last: Found): Step {
 async function follow(trip: Trip, step: Step, last: Found): Promise<Choose | undefined> {
   const {route, search, engine} = trip;
   if (step.step === 'Stop') return undefined;
-  if (step.step === 'NextRung') return search.nextRung;
+  if (step.step === 'NextRung') return () => search.nextRung();
   route.budget.countRetry(engine.clock.now());
   search.countRetry();
-  if (step.step !== 'SameEndpoint') return search.otherOnRung;
+  if (step.step !== 'SameEndpoint') return () => search.otherOnRung();
   await wait(trip, step.afterMs);
   return () => (search.canTakeNow(last) ? last : search.nextRung()); // others may have filled, broken or held it meanwhile
 }
@@ -75,7 +75,7 @@ async function follow(trip: Trip, step: Step, last: Found): Promise<Choose | und
 export async function travel(trip: Trip): Promise<Settled | undefined> {
   const {search, call} = trip;
   let settled: Settled | undefined;
-  let choose: Choose | undefined = search.nextRung;
+  let choose: Choose | undefined = () => search.nextRung();
   while (choose !== undefined) {
     const found: Found | undefined = choose() ?? (await waitForHold(trip))?.();
     if (found === undefined || call.interrupted !== undefined) return settled;

@@ -47,13 +47,16 @@ export function send(
     controller?.abort(aborted);
     connection.destroy();
   };
+  const bug = (error: unknown): void => {
+    if (!done) stop();
+    handler.onBug(error);
+  };
   /** undici takes what a handler throws for a broken connection, and so would the breaker. */
   const run = (tell: () => void): void => {
     try {
       tell();
     } catch (error) {
-      if (!done) stop();
-      handler.onBug(error);
+      bug(error);
     }
   };
   const whyBroken = (cause: Error): Broken => ({
@@ -78,7 +81,12 @@ export function send(
         run(() => handler.onHead(status, headers));
       },
       onResponseData(_, chunk) {
-        if (!done) run(() => handler.onData(chunk));
+        if (done) return;
+        try {
+          handler.onData(chunk); // for each token: no closure
+        } catch (error) {
+          bug(error);
+        }
       },
       onResponseEnd() {
         if (done) return;

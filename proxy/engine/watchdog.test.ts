@@ -1,11 +1,11 @@
 import {describe, expect, it} from '@jest/globals';
 import {createFakeClock} from '../../test/fake-clock.ts';
-import {createWatchdog} from './watchdog.ts';
+import {Watchdog} from './watchdog.ts';
 
 function start() {
   const clock = createFakeClock(0);
   const fired: string[] = [];
-  return {clock, fired, watchdog: createWatchdog(clock), say: (what: string) => () => void fired.push(what)};
+  return {clock, fired, watchdog: new Watchdog(clock), say: (what: string) => () => void fired.push(what)};
 }
 
 describe('the watchdog', () => {

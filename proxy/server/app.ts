@@ -1,5 +1,5 @@
 /** What a caller's request passes, top to bottom. */
-import express, {type Express, type RequestHandler} from 'express';
+import express, {type Express, type Request, type RequestHandler} from 'express';
 import type {Log} from '../telemetry/log.ts';
 import {apis} from '../wire/apis.ts';
 import {RequestError} from '../wire/errors.ts';
@@ -24,18 +24,18 @@ const openContext =
   (request, response, next) => {
     const context = createContext(request, clock.now());
     setContext(response, context);
-    response.once('close', () =>
+    response.on('close', () =>
       finished(context, response.headersSent ? response.statusCode : 0, !response.writableFinished),
     );
+    requireHost(request);
     next();
   };
 
 /** RFC 9112, 3.2: a request without `host` is answered with 400. Node would do it without a body. */
-const requireHost: RequestHandler = ({headers, httpVersion}, _response, next) => {
+function requireHost({headers, httpVersion}: Request): void {
   if (headers.host === undefined && httpVersion === '1.1')
     throw new RequestError('malformed_http', 'The request has no host header.', {headers: {connection: 'close'}});
-  next();
-};
+}
 
 const onlyMethod =
   (allowed: string): RequestHandler =>
@@ -54,7 +54,6 @@ export function createApp(deps: AppDeps): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.use(openContext(deps));
-  app.use(requireHost);
   for (const api of apis) app.route(`/v1${api.path}`).post(inference(api, deps)).all(onlyMethod('POST'));
   for (const api of formApis) app.route(`/v1${api.path}`).post(forms(api, deps)).all(onlyMethod('POST'));
   app.route(`/v1${realtimeApi.path}`).get(realtime(deps)).all(onlyMethod('GET'));

@@ -82,13 +82,13 @@ function collect(request: IncomingMessage, {maxBytes, memory}: BodyOptions): Pro
       bytes += chunk.length;
     };
     request.on('data', onData);
-    request.once('end', () =>
+    request.on('end', () =>
       resolve({bytes: chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks), release}),
     );
-    request.once('close', () => {
+    request.on('close', () => {
       if (!request.complete) fail(new CallerGoneError('the caller left before the end of the body'));
     });
-    request.once('error', () => fail(new CallerGoneError('the body broke off')));
+    request.on('error', () => fail(new CallerGoneError('the body broke off')));
   });
 }
 
@@ -100,15 +100,13 @@ export function readBytes(request: IncomingMessage, response: ServerResponse, op
   return collect(request, options);
 }
 
-/** A body in JSON. */
-export async function readBody(
-  request: IncomingMessage,
-  response: ServerResponse,
-  options: BodyOptions,
-): Promise<HeldBody> {
+/** A body that has to be JSON. */
+export function readJson(request: IncomingMessage, response: ServerResponse, options: BodyOptions): Promise<HeldBody> {
   checkJson(request);
-  const body = await readBytes(request, response, options);
-  if (isUtf8(body.bytes)) return body;
-  body.release();
-  throw new RequestError('invalid_json', 'The body is not valid UTF-8.');
+  return readBytes(request, response, options);
+}
+
+/** Throws {@link RequestError}. */
+export function checkUtf8(bytes: Buffer): void {
+  if (!isUtf8(bytes)) throw new RequestError('invalid_json', 'The body is not valid UTF-8.');
 }

@@ -10,40 +10,66 @@ export type CallerOptions = {
   gone: () => void;
 };
 
-export function createCaller(response: ServerResponse, options: CallerOptions): Caller {
-  let drained: (() => void) | undefined;
-  const closers: (() => void)[] = [];
-  response.on('drain', () => {
-    const resume = drained;
-    drained = undefined;
+/** A class, since each request has one: its methods then are no closures of it. */
+export class ResponseCaller implements Caller {
+  readonly #response: ServerResponse;
+  readonly #options: CallerOptions;
+  readonly #closers: (() => void)[] = [];
+  #drained: (() => void) | undefined;
+
+  constructor(response: ServerResponse, options: CallerOptions) {
+    this.#response = response;
+    this.#options = options;
+    response.on('drain', () => this.#drain());
+    // One handler for the whole exchange. A caller that leaves while we wait for `drain` never drains: this is what ends the attempt.
+    // First of all handlers, so that the log line, which is another's, has what the attempt came to.
+    response.prependListener('close', () => {
+      if (!response.writableFinished) options.gone();
+      for (const closed of this.#closers.splice(0)) closed();
+    });
+  }
+
+  headSent(): boolean {
+    return this.#response.headersSent;
+  }
+
+  sendHead(headers: readonly string[], status = 200): void {
+    const closing = this.#options.isDraining() ? ['connection', 'close'] : [];
+    this.#response.writeHead(status, [...headers, ...this.#options.headers, ...closing]);
+  }
+
+  write(bytes: Uint8Array | string): boolean {
+    if (this.#response.writableEnded) return true; // written now it would raise an error that nobody could answer
+    // Node holds the three pieces of an HTTP chunk back until the next tick, to send them as one; here they are complete at once.
+    const {socket} = this.#response;
+    socket?.cork();
+    const hasRoom = this.#response.write(bytes);
+    socket?.uncork();
+    return hasRoom;
+  }
+
+  end(): void {
+    this.#response.end();
+  }
+
+  onDrain(next: () => void): void {
+    this.#drained = next;
+  }
+
+  onClosed(closed: () => void): void {
+    if (this.#response.destroyed) closed();
+    else this.#closers.push(closed);
+  }
+
+  destroy(): void {
+    // HTTP/1.0 has no other sign of an end than a proper close.
+    if (this.#response.req.httpVersion === '1.0') this.#response.socket?.resetAndDestroy();
+    else this.#response.destroy();
+  }
+
+  #drain(): void {
+    const resume = this.#drained;
+    this.#drained = undefined;
     resume?.();
-  });
-  // One handler for the whole exchange. A caller that leaves while we wait for `drain` never drains: this is what ends the attempt.
-  // First of all handlers, so that the log line, which is another's, has what the attempt came to.
-  response.prependListener('close', () => {
-    if (!response.writableFinished) options.gone();
-    for (const closed of closers.splice(0)) closed();
-  });
-  return {
-    headSent: () => response.headersSent,
-    sendHead(headers, status = 200) {
-      const closing = options.isDraining() ? ['connection', 'close'] : [];
-      response.writeHead(status, [...headers, ...options.headers, ...closing]);
-    },
-    // Written after its end a response raises an error that nobody could answer.
-    write: (bytes) => response.writableEnded || response.write(bytes),
-    end: () => void response.end(),
-    onDrain(next) {
-      drained = next;
-    },
-    onClosed(closed) {
-      if (response.destroyed) closed();
-      else closers.push(closed);
-    },
-    destroy() {
-      // HTTP/1.0 has no other sign of an end than a proper close.
-      if (response.req.httpVersion === '1.0') response.socket?.resetAndDestroy();
-      else response.destroy();
-    },
-  };
+  }
 }

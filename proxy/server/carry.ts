@@ -8,14 +8,14 @@ import type {Gateway} from '../engine/gateway.ts';
 import type {LiveRoute} from '../engine/live.ts';
 import type {Attempt} from '../engine/loan.ts';
 import type {MemoryBudget} from '../engine/memory.ts';
-import {createWatchdog} from '../engine/watchdog.ts';
+import {Watchdog} from '../engine/watchdog.ts';
 import type {ModelMatch} from '../routing/match.ts';
 import {hashBytes} from '../routing/strategies.ts';
 import {RequestError} from '../wire/errors.ts';
 import {answerHeaders, requestHeaders} from '../wire/headers.ts';
 import {cachePrefix} from '../wire/prefix.ts';
 import type {InferenceRequest} from '../wire/request.ts';
-import {createCaller} from './caller.ts';
+import {ResponseCaller} from './caller.ts';
 import {contextOf} from './context.ts';
 import {liveOf} from './routes.ts';
 import {apiNotSupported, checkSpoken, checkState} from './spoken.ts';
@@ -42,14 +42,12 @@ export type Carried = {
 const hasHeader = (headers: readonly string[], name: string): boolean =>
   headers.some((each, index) => index % 2 === 0 && each === name);
 
-/** Those of `defaults` that are not in `given`; both flat. */
-function missingFrom(given: readonly string[], defaults: readonly string[]): string[] {
-  const missing: string[] = [];
+/** Both flat. */
+function addMissing(headers: string[], defaults: readonly string[]): void {
   for (let index = 0; index + 1 < defaults.length; index += 2) {
     const [name = '', value = ''] = defaults.slice(index, index + 2);
-    if (!hasHeader(given, name)) missing.push(name, value);
+    if (!hasHeader(headers, name)) headers.push(name, value);
   }
-  return missing;
 }
 
 /** Of a request without a prompt any endpoint is as good. */
@@ -60,23 +58,17 @@ function prefixHash({fields}: InferenceRequest, random: () => number): number {
 
 function createCall({request, response, inference, match, headers}: Carried, deps: CarryDeps): Call {
   const context = contextOf(response);
-  const watchdog = createWatchdog(deps.clock);
-  response.once('close', () => watchdog.stop());
-  const given = requestHeaders(request.rawHeaders, request.headers.connection);
+  const watchdog = new Watchdog(deps.clock);
+  response.on('close', () => watchdog.stop());
+  const sent = requestHeaders(request.rawHeaders, request.headers.connection);
+  addMissing(sent, inference.api.defaultHeaders);
+  sent.push(...headers, 'traceparent', context.traceparent, 'x-request-id', context.requestId);
+  if (context.tracestate !== undefined) sent.push('tracestate', context.tracestate);
   let hash: number | undefined; // the same for every pick of this request
   const call: Call = {
     request: inference,
-    headers: [
-      ...given,
-      ...missingFrom(given, inference.api.defaultHeaders),
-      ...headers,
-      'traceparent',
-      context.traceparent,
-      ...(context.tracestate === undefined ? [] : ['tracestate', context.tracestate]),
-      'x-request-id',
-      context.requestId,
-    ],
-    caller: createCaller(response, {
+    headers: sent,
+    caller: new ResponseCaller(response, {
       headers: context.idHeaders,
       isDraining: deps.isDraining,
       gone: () => interrupt(call, 'CallerGone'),

@@ -33,7 +33,7 @@ async function relay(api: WireApi, deps: CarryDeps, request: Request, response: 
   const contentType = request.headers['content-type'] ?? '';
   const boundary = readBoundary(contentType);
   const body = await readBytes(request, response, {maxBytes: maxBodyBytes, memory: deps.memory});
-  response.once('close', () => body.release());
+  response.on('close', () => body.release());
   const form = readForm(body.bytes, boundary);
   context.model = form.model;
   const match = findRoute(liveOf(deps.gateway), form.model);

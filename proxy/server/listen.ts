@@ -1,10 +1,12 @@
 /** The HTTP server around the app: its limits, what happens to bytes that are no request, and how it stops. */
-import {createServer, ServerResponse, type IncomingMessage, type RequestListener, type Server} from 'node:http';
+import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
 import {Socket, type AddressInfo} from 'node:net';
 import type {Duplex} from 'node:stream';
+import type {Express} from 'express';
 import {createRoster} from '../engine/roster.ts';
 import {RequestError, errorBody, type ErrorCode} from '../wire/errors.ts';
 import {deferContinue} from './body.ts';
+import {messageClassesOf, type MessageClasses} from './prototypes.ts';
 
 export type ListenOptions = {
   host: string;
@@ -66,7 +68,7 @@ function trackAnswers(server: Server): Answers {
   let closing = false;
   server.prependListener('request', (_, response) => {
     requests += 1;
-    response.once('close', running.add({response, nth: requests}));
+    response.on('close', running.add({response, nth: requests}));
     if (closing) response.shouldKeepAlive = false;
   });
   return {
@@ -86,7 +88,7 @@ function trackAnswers(server: Server): Answers {
  * Lets the app answer a request whose connection is no longer the server's, as any other: with an error that ends the connection, or
  * with a 101, after which the connection is the app's. Returns how to end all of them.
  */
-function handOver(server: Server, answers: Answers): () => void {
+function handOver(server: Server, answers: Answers, classes: MessageClasses): () => void {
   const handedOver = new Set<Socket>();
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     stream.on('error', () => {}); // 'close' follows
@@ -99,7 +101,7 @@ function handOver(server: Server, answers: Answers): () => void {
     handedOver.add(socket);
     socket.once('close', () => handedOver.delete(socket));
     if (head.length > 0) socket.unshift(head);
-    const response = new ServerResponse(request);
+    const response = new classes.ServerResponse(request);
     response.shouldKeepAlive = false;
     response.assignSocket(socket);
     response.once('finish', () => {
@@ -116,8 +118,10 @@ function handOver(server: Server, answers: Answers): () => void {
 const backlog = 4_096;
 
 /** Rejects with the system's error, EADDRINUSE among them. */
-export function listen(app: RequestListener, options: ListenOptions): Promise<Listener> {
+export function listen(app: Express, options: ListenOptions): Promise<Listener> {
+  const classes = messageClassesOf(app);
   const server = createServer({
+    ...classes,
     maxHeaderSize: options.maxHeaderBytes,
     requestTimeout: options.requestTimeoutMs,
     headersTimeout: Math.min(30_000, options.requestTimeoutMs),
@@ -129,7 +133,7 @@ export function listen(app: RequestListener, options: ListenOptions): Promise<Li
   });
   const answers = trackAnswers(server);
   server.on('request', app);
-  const endHandedOver = handOver(server, answers);
+  const endHandedOver = handOver(server, answers, classes);
   server.on('checkContinue', (request, response) => {
     deferContinue(request);
     server.emit('request', request, response);

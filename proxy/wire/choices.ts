@@ -19,6 +19,7 @@ const onlyUsageReading: EventReading = {kind: 'Neither', onlyUsage: true};
 /** `contentLength`: how much content one choice of a chunk carries, in characters. */
 export function createChoicesReader(choices: number, contentLength: (choice: JsonObject) => number): StreamReader {
   const finished = new Set<number>();
+  let allFinished = choices === 0;
   let ended = false;
   let usage: Usage | undefined;
   let pieces = 0;
@@ -31,6 +32,7 @@ export function createChoicesReader(choices: number, contentLength: (choice: Jso
     characters += length;
     if (!isText(choice['finish_reason'])) return length > 0;
     finished.add(typeof choice['index'] === 'number' ? choice['index'] : 0);
+    allFinished = finished.size >= choices;
     return true;
   };
 
@@ -52,7 +54,7 @@ export function createChoicesReader(choices: number, contentLength: (choice: Jso
 
   return {
     read: (event) => readJsonEvent(event, readChunk, done),
-    finished: () => finished.size >= choices,
+    finished: () => allFinished,
     ended: () => ended,
     usage: () => usage,
     contentEvents: () => Math.max(pieces, estimateTokens(characters)),

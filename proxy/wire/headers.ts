@@ -38,11 +38,14 @@ export const firstValue = (headers: ReplyHeaders, name: string): string | undefi
 
 /** A backend's answer headers that go on to the caller. */
 export function answerHeaders(headers: ReplyHeaders): string[] {
-  const connection = namesIn([headers['connection'] ?? []].flat().join(','));
+  const {connection} = headers;
+  const hopByHop = connection === undefined ? [] : namesIn(String(connection)); // of several lines: joined with commas
   const passed: string[] = [];
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || !passes(name, connection)) continue;
-    for (const each of Array.isArray(value) ? value : [value]) passed.push(name, each);
+  for (const name of Object.keys(headers)) {
+    const value = headers[name];
+    if (value === undefined || !passes(name, hopByHop)) continue;
+    if (typeof value === 'string') passed.push(name, value);
+    else for (const each of value) passed.push(name, each);
   }
   return passed;
 }

@@ -61,12 +61,25 @@ function createLineFinder(chunk: Uint8Array): (from: number) => number {
   };
 }
 
+type BoundaryScanner = {
+  /** What comes next begins an event. */
+  isBetweenEvents: () => boolean;
+  scan: (chunk: Uint8Array) => (from: number) => number;
+};
+
+/** What a token nearly always is: one line, and the blank one behind it. */
+const isOneLine = (chunk: Uint8Array): boolean =>
+  chunk.length > 2 &&
+  chunk.indexOf(lineFeed) === chunk.length - 2 &&
+  chunk[chunk.length - 1] === lineFeed &&
+  !chunk.includes(carriageReturn);
+
 /** Finds the blank line that ends an event, in chunks that may part anywhere; lines end with LF, CR or both. */
-function createBoundaryScanner(): (chunk: Uint8Array) => (from: number) => number {
+function createBoundaryScanner(): BoundaryScanner {
   let lineIsEmpty = true;
   let afterCarriageReturn = false;
 
-  return (chunk) => {
+  const scan: BoundaryScanner['scan'] = (chunk) => {
     const endOfLine = createLineFinder(chunk);
     /** Behind the end of the event, or -1. */
     return (from) => {
@@ -93,6 +106,7 @@ function createBoundaryScanner(): (chunk: Uint8Array) => (from: number) => numbe
       return -1;
     };
   };
+  return {scan, isBetweenEvents: () => lineIsEmpty && !afterCarriageReturn};
 }
 
 type Pending = {
@@ -132,7 +146,7 @@ function createPending(): Pending {
 const hasByteOrderMark = (raw: Uint8Array): boolean => raw[0] === 0xef && raw[1] === 0xbb && raw[2] === 0xbf;
 
 export function createSseSplitter(): SseSplitter {
-  const scan = createBoundaryScanner();
+  const {scan, isBetweenEvents} = createBoundaryScanner();
   const pending = createPending();
   let isFirst = true;
 
@@ -145,6 +159,7 @@ export function createSseSplitter(): SseSplitter {
   return {
     pendingBytes: pending.bytes,
     push(chunk) {
+      if (isBetweenEvents() && pending.bytes() === 0 && isOneLine(chunk)) return [toEvent(chunk)];
       const events: SseEvent[] = [];
       const endOfEvent = scan(chunk);
       let start = 0;

@@ -4,8 +4,12 @@ import {isObject, type JsonObject} from './json.ts';
 
 const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value) && value >= 0;
 
-const countAt = (usage: JsonObject, ...names: readonly string[]): number | undefined =>
-  names.map((name) => usage[name]).find(isCount);
+function countAt(usage: JsonObject, name: string, otherName = name): number | undefined {
+  const value = usage[name];
+  if (isCount(value)) return value;
+  const other = usage[otherName];
+  return isCount(other) ? other : undefined;
+}
 
 /** What Anthropic reports beside `input_tokens`, which leaves out what its cache read or wrote. */
 const cachedTokens = (usage: JsonObject): number =>
