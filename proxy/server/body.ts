@@ -21,6 +21,7 @@ const expectsContinue = new WeakSet<IncomingMessage>();
 export const deferContinue = (request: IncomingMessage): void => void expectsContinue.add(request);
 
 const isJson = (contentType: string): boolean => {
+  if (contentType === 'application/json') return true; // as nearly everybody writes it
   const charset = /charset\s*=\s*"?([^";\s]+)/i.exec(contentType)?.[1]?.toLowerCase() ?? 'utf-8';
   return mediaType(contentType) === 'application/json' && ['utf-8', 'utf8', 'us-ascii'].includes(charset);
 };

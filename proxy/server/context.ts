@@ -52,7 +52,8 @@ function readTrace({traceparent, tracestate}: IncomingHttpHeaders): Pick<Request
 export function createContext({headers, url = ''}: IncomingMessage, now: number): RequestContext {
   const given = headers['x-request-id'];
   const requestId = typeof given === 'string' && safeRequestId.test(given) ? given : randomUUID();
-  const path = url.split('?', 1)[0] ?? '';
+  const query = url.indexOf('?');
+  const path = query === -1 ? url : url.slice(0, query);
   const callerApi = callerApiOf(path, headers['anthropic-version']);
   return {
     requestId,

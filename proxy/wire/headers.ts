@@ -62,5 +62,8 @@ export function readRetryAfter(headers: ReplyHeaders, wallClockMs: number): numb
 }
 
 /** Media type without its parameters, lower-case. */
-export const mediaType = (contentType: string | undefined): string =>
-  (contentType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+export function mediaType(contentType = ''): string {
+  if (contentType === 'application/json') return contentType; // as nearly everybody writes it
+  const end = contentType.indexOf(';');
+  return (end === -1 ? contentType : contentType.slice(0, end)).trim().toLowerCase();
+}
