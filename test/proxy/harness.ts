@@ -1,5 +1,5 @@
 /** A real proxy on real sockets, in front of whatever a test names. */
-import {PassThrough} from 'node:stream';
+import {Writable} from 'node:stream';
 import type {ModelGatewaySpec, ModelRouteSpec} from '../../operator/api/generated.ts';
 import {plan} from '../../operator/plan/plan.ts';
 import type {SecretValue} from '../../operator/plan/world.ts';
@@ -8,7 +8,7 @@ import type {Clock} from '../../proxy/engine/clock.ts';
 import type {LiveInput} from '../../proxy/engine/live.ts';
 import {startProxy, type Proxy} from '../../proxy/main.ts';
 import {joinSlices} from '../../proxy/routing/endpoint-slices.ts';
-import {createLog} from '../../proxy/telemetry/log.ts';
+import {createLog, type Log, type LogLevel} from '../../proxy/telemetry/log.ts';
 import {startSimulator, type Simulator, type SimulatorOptions} from '../../simulator/index.ts';
 import {modelGateway, modelRoute, world} from '../objects.ts';
 
@@ -56,17 +56,31 @@ export function toInput({routes, gateway, secrets = [], slices = []}: Setup): Li
   return {config, credentials, endpoints: joinSlices(slices)};
 }
 
-export async function startHarness(setup: Setup): Promise<Harness> {
-  const stream = new PassThrough();
-  const log: LogLine[] = [];
-  stream.on('data', (chunk: Buffer) => {
-    for (const line of chunk.toString().split('\n')) if (line !== '') log.push(JSON.parse(line) as LogLine);
+/** The product's own log, but a line is there as soon as it is said. */
+function logTo(lines: LogLine[]): Log {
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      for (const line of chunk.toString().split('\n')) if (line !== '') lines.push(JSON.parse(line) as LogLine);
+      done();
+    },
   });
+  const log = createLog(stream, false);
+  const atOnce =
+    (level: LogLevel): Log['info'] =>
+    (message, fields) => {
+      log[level](message, fields);
+      log.flush();
+    };
+  return {...log, error: atOnce('error'), warn: atOnce('warn'), info: atOnce('info'), debug: atOnce('debug')};
+}
+
+export async function startHarness(setup: Setup): Promise<Harness> {
+  const log: LogLine[] = [];
   const proxy = await startProxy(
     {
       listen: {host: '127.0.0.1', port: 0},
       admin: {host: '127.0.0.1', port: 0},
-      log: createLog(stream, false),
+      log: logTo(log),
       random: setup.random ?? Math.random,
       drainGraceMs: setup.drainGraceMs ?? 0,
       ...(setup.clock === undefined ? {} : {clock: setup.clock}),
