@@ -13,6 +13,10 @@ export type Answer = {status: number; body: unknown; warnings: string[]};
 
 export type ApiServer = {
   url: string;
+  /** The file with the certificate to trust. */
+  ca: string;
+  /** Of one who may do everything. */
+  token: string;
   /** `body` is sent as JSON. */
   request: (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown) => Promise<Answer>;
   stop: () => Promise<void>;
@@ -119,8 +123,7 @@ const connect = (url: string, certificate: string, token: string): Client => {
   };
 };
 
-/** Ready when it answers. Its folder and processes are gone after `stop`, also when starting fails. */
-export const startApiServer = async (assets: string): Promise<ApiServer> => {
+const startOnce = async (assets: string): Promise<ApiServer> => {
   const folder = mkdtempSync(join(tmpdir(), 'modelroute-api-server-'));
   const programs: Program[] = [];
   const killAll = (): void => programs.forEach(({child}) => child.kill('SIGKILL'));
@@ -146,9 +149,20 @@ export const startApiServer = async (assets: string): Promise<ApiServer> => {
       return (await client.request('GET', '/readyz')).status === 200;
     });
     if (client === undefined) throw new Error('bug: ready without a client');
-    return {url, request: client.request, stop};
+    return {url, ca: certificate, token, request: client.request, stop};
   } catch (error) {
     await stop();
     throw error;
+  }
+};
+
+/** Ready when it answers. Its folder and processes are gone after `stop`, also when starting fails. */
+export const startApiServer = async (assets: string): Promise<ApiServer> => {
+  for (let triesLeft = 2; ; triesLeft -= 1) {
+    try {
+      return await startOnce(assets);
+    } catch (error) {
+      if (triesLeft === 0 || !String(error).includes('address already in use')) throw error; // another took a port that had been free
+    }
   }
 };
