@@ -53,15 +53,16 @@ test: $(installed) ## Everything: unit, proxy, cli, clients, Python clients, a r
 	test/prepare
 	$(jest) --forceExit # what a test left open must not hang CI; `make test-proxy` and the others show it by not ending
 
-.PHONY: test-unit test-proxy test-cli test-clients test-python test-api-server test-model-server
+.PHONY: test-unit test-proxy test-cli test-clients test-python test-api-server test-operator test-model-server
 test-unit: $(installed) ## Pure decisions
 test-proxy: $(installed) ## The proxy on real sockets
 test-cli: $(installed) ## The command line, files, examples, the README's tour
 test-clients: $(installed) ## Official clients as callers: openai, @anthropic-ai/sdk, ai
 test-python: $(installed) ## The same in Python: openai, anthropic, langchain-openai
 test-api-server: $(installed) ## The CRDs on a real API server
+test-operator: $(installed) ## The Kubernetes client on a real API server
 test-model-server: $(installed) ## llama.cpp as a backend
-test-unit test-proxy test-cli test-clients test-python test-api-server test-model-server:
+test-unit test-proxy test-cli test-clients test-python test-api-server test-operator test-model-server:
 	$(jest) --selectProjects $(@:test-%=%)
 
 .PHONY: bench

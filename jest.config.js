@@ -17,6 +17,7 @@ export default {
     project('clients', 'test/clients/**/*.test.ts'),
     project('python', 'test/python/**/*.test.ts'),
     project('api-server', 'test/api-server/**/*.test.ts'),
+    project('operator', 'test/operator/**/*.test.ts'),
     project('model-server', 'test/model-server/**/*.test.ts'),
   ],
   reporters: ['default', '<rootDir>/test/summary-reporter.js'],
