@@ -13,6 +13,8 @@ export type Call = {
   failed(error: KubeError): void;
   /** Rejects with the signal's reason. */
   wait(ms: number): Promise<void>;
+  /** What it was for has come: there is no deadline any more. */
+  lift(): void;
   abort(why: string, cause?: unknown): void;
   /** Whatever of it still runs is aborted. Leaves no timer and no listener. */
   end(): void;
@@ -21,15 +23,15 @@ export type Call = {
 export type CallOptions = {
   where: string;
   clock: Clock;
-  /** For the whole of it; undefined: for ever. */
-  deadlineMs: number | undefined;
+  /** For the whole of it, or until it is lifted. */
+  deadlineMs: number;
   /** The caller's. */
   signal: AbortSignal | undefined;
 };
 
 export function startCall({where, clock, deadlineMs, signal}: CallOptions): Call {
   const controller = new AbortController();
-  const endsAt = deadlineMs === undefined ? Infinity : clock.now() + deadlineMs;
+  let endsAt = clock.now() + deadlineMs;
   let lastFailure: KubeError | undefined;
 
   const stop = (error: KubeError): void => controller.abort(error); // the first reason stays
@@ -38,7 +40,7 @@ export function startCall({where, clock, deadlineMs, signal}: CallOptions): Call
     const last = lastFailure === undefined ? '' : `; the last try: ${lastFailure.message.replace(`${where}: `, '')}`;
     stop(new KubeError(`${where}: no answer within ${deadlineMs} ms${last}`, {cause: lastFailure}));
   };
-  const deadline = deadlineMs === undefined ? undefined : clock.after(deadlineMs, expire);
+  const deadline = clock.after(deadlineMs, expire);
   signal?.addEventListener('abort', leave);
   if (signal?.aborted === true) leave();
 
@@ -58,9 +60,13 @@ export function startCall({where, clock, deadlineMs, signal}: CallOptions): Call
       timer.cancel();
       controller.signal.throwIfAborted();
     },
+    lift() {
+      deadline.cancel();
+      endsAt = Infinity;
+    },
     abort: (why, cause) => stop(new KubeError(`${where}: ${why}`, {cause})),
     end() {
-      deadline?.cancel();
+      deadline.cancel();
       signal?.removeEventListener('abort', leave);
       stop(new KubeError(`${where}: over`));
     },

@@ -22,7 +22,8 @@ export type KubeClient = {
   request(request: KubeRequest): Promise<unknown>;
   /**
    * The lines of a streamed answer (a watch), parsed, as they come; ends when the server ends it; throws {@link KubeError}. Returning from
-   * the iteration closes the connection's request. It has no deadline, and is sent again only when credentials were refused.
+   * the iteration closes the connection's request. It is sent again only when credentials were refused. An answer has to begin within 30 s;
+   * after that it has no deadline.
    */
   stream(request: KubeRequest): AsyncIterable<unknown>;
   /** What runs ends with a {@link KubeError}. */
@@ -40,6 +41,8 @@ export type KubeClientOptions = {
 };
 
 const defaultDeadlineMs = 30_000;
+/** A watch's headers come at once, before its first event. */
+const streamHeadMs = 30_000;
 const defaultMaxAnswerBytes = 64 * 1_048_576;
 const backoffMs = {firstMs: 50, longestMs: 5_000};
 
@@ -76,7 +79,7 @@ export function createKubeClient(options: KubeClientOptions): KubeClient {
   const calls = new Set<Call>();
   let closed = false;
 
-  const begin = ({method, path, signal}: KubeRequest, limitMs?: number): Call => {
+  const begin = ({method, path, signal}: KubeRequest, limitMs: number): Call => {
     const call = startCall({where: `${method} ${path}`, clock, deadlineMs: limitMs, signal});
     if (closed) call.abort('the client is closed');
     calls.add(call);
@@ -97,7 +100,7 @@ export function createKubeClient(options: KubeClientOptions): KubeClient {
       }
     },
     stream: (request) => ({
-      [Symbol.asyncIterator]: () => streamLines(opening, request, () => begin(request), end),
+      [Symbol.asyncIterator]: () => streamLines(opening, request, () => begin(request, streamHeadMs), end),
     }),
     async close() {
       closed = true;

@@ -19,6 +19,12 @@ export type KubeConfig = {
   clientCert?: string;
   /** PEM. */
   clientKey?: string;
+  /** Asked for, and expected in the server's certificate, instead of its host. */
+  tlsServerName?: string;
+  /** Any certificate of the server will do. */
+  insecureSkipTlsVerify?: boolean;
+  /** Where credentials come from, instead of all that is said of them here. */
+  source?: CredentialSource;
 };
 
 /** What they are at the moment. PEM, and the token without white space. */
@@ -30,9 +36,9 @@ export type Credentials = {
 };
 
 export type CredentialSource = {
-  /** Throws an Error that names the file if one was never there. */
+  /** Throws an Error that says what is missing. */
   current(): Promise<Credentials>;
-  /** Reads the files at once, since the server refused what we have. False: there are none. */
+  /** Looks at once for others, since the server refused what we have. False: there can be none. */
   renew(): Promise<boolean>;
 };
 
@@ -67,7 +73,7 @@ export function inClusterConfig(
 }
 
 /** Node itself ignores certificates to trust that it cannot read, and would then trust nobody. */
-const isCertificate = (pem: string): boolean => {
+export const isCertificate = (pem: string): boolean => {
   try {
     return new X509Certificate(pem).raw.length > 0;
   } catch {
@@ -76,7 +82,7 @@ const isCertificate = (pem: string): boolean => {
 };
 
 /** As it may stand in a header (RFC 6750, 2.1, and what else is printed). */
-const isToken = (text: string): boolean => /^[\x21-\x7e]+$/.test(text);
+export const isToken = (text: string): boolean => /^[\x21-\x7e]+$/.test(text);
 
 type KeptFile = {
   /** The last good one. */

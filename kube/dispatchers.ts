@@ -5,7 +5,7 @@
 import type {Socket} from 'node:net';
 import {createSecureContext} from 'node:tls';
 import {buildConnector, Pool} from 'undici';
-import type {Credentials} from './credentials.ts';
+import type {Credentials, KubeConfig} from './credentials.ts';
 
 export type Purpose = 'request' | 'watch';
 
@@ -31,16 +31,21 @@ const areSame = (a: Certificates, b: Certificates): boolean =>
 
 type Connect = (...parameters: Parameters<buildConnector.connector>) => Socket; // undici's type leaves out what it returns
 
+type Trust = Pick<KubeConfig, 'tlsServerName' | 'insecureSkipTlsVerify'>;
+
 /** `origin`: scheme, host, port. */
-export function createDispatchers(origin: string): Dispatchers {
+export function createDispatchers(origin: string, {tlsServerName, insecureSkipTlsVerify}: Trust = {}): Dispatchers {
   const open = new Set<Pool>();
   const sockets = new Set<Socket>();
   let current: Pair | undefined;
+  let isClosed = false;
 
   const createPair = (certificates: Certificates): Pair => {
     const {ca, clientCert, clientKey} = certificates;
     const connector = buildConnector({
       secureContext: createSecureContext({ca, cert: clientCert, key: clientKey}), // read once, not for each connection
+      servername: tlsServerName,
+      rejectUnauthorized: insecureSkipTlsVerify !== true,
       allowH2: false,
       timeout: connectTimeoutMs,
       keepAlive: true,
@@ -69,12 +74,13 @@ export function createDispatchers(origin: string): Dispatchers {
   };
 
   const retire = (pool: Pool): void => {
-    void pool.close().then(() => open.delete(pool)); // after what runs on it
+    const forget = (): void => void open.delete(pool);
+    pool.close().then(forget, forget); // after what runs on it; it refuses if it has been destroyed meanwhile
   };
 
   return {
     get(credentials, purpose) {
-      if (current === undefined || !areSame(current.certificates, credentials)) {
+      if (current === undefined || (!isClosed && !areSame(current.certificates, credentials))) {
         const old = current;
         current = createPair(credentials);
         if (old !== undefined) Object.values(old.pools).forEach(retire);
@@ -82,6 +88,7 @@ export function createDispatchers(origin: string): Dispatchers {
       return current.pools[purpose];
     },
     async close() {
+      isClosed = true;
       await Promise.all([...open].map((pool) => pool.destroy()));
       open.clear();
       for (const socket of sockets) socket.destroy(new Error('closed')); // those still in the making, which undici leaves alone

@@ -23,6 +23,7 @@ async function* readLines(call: Call, opening: Opening, request: KubeRequest): A
   const {where} = call;
   try {
     const {chunks} = await openStream(call, opening, request);
+    call.lift();
     for await (const line of linesOf(chunks, maxLineBytes)) {
       call.signal.throwIfAborted(); // lines that came before that may still wait
       yield parseJson(line, `${where}: a line is not JSON`);
@@ -33,7 +34,7 @@ async function* readLines(call: Call, opening: Opening, request: KubeRequest): A
 }
 
 /**
- * The lines, parsed; nothing is sent before the first is asked for. `begin` starts the call that it is, `end` is told when it is over. A
+ * The lines, parsed; nothing is sent before the first is asked for. `begin` starts the call that it is, with a deadline for its beginning, `end` is told when it is over. A
  * generator alone would not do: its `return` waits for the `next` that waits for the server.
  */
 export function streamLines(

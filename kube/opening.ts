@@ -32,8 +32,8 @@ const urlOf = (server: string): URL => {
 export function createOpening(config: KubeConfig, clock: Pick<Clock, 'now'>): Opening {
   const {origin, pathname} = urlOf(config.server);
   const prefix = pathname.replace(/\/+$/, '');
-  const source = createCredentialSource(config, clock);
-  const dispatchers = createDispatchers(origin);
+  const source = config.source ?? createCredentialSource(config, clock);
+  const dispatchers = createDispatchers(origin, config);
 
   const start = (call: Call, request: KubeRequest, purpose: Purpose, credentials: Credentials): Exchange => {
     const written = writeRequest(request, prefix, credentials.token);

@@ -37,7 +37,7 @@ export type Reflector = {
   readonly hasSynced: boolean;
   /** Resolves once that is so; rejects if it is stopped before. */
   synced(): Promise<void>;
-  /** Clock time of the API server's last answer or event; before the first, of the start. */
+  /** Clock time of the API server's last answer or event; before the first, of the start. That a watch ends in its time is neither. */
   readonly lastActivityAt: number;
   /** At once: no request, no timer, no change of the store is left or comes after it. */
   stop(): void;
@@ -48,6 +48,11 @@ export const watchSeconds = {shortest: 300, longest: 600};
 
 /** A watch without any event, not even a bookmark, is given up that much after its time. */
 const graceMs = 30_000;
+/**
+ * A watch that has had a bookmark gets one each minute: the API server sends those of its cache to whoever has not got beyond them, and they
+ * never go back. Before its first a watch may have none for as long as nothing changes and etcd tells the API server of no progress.
+ */
+const bookmarkedSilenceMs = 150_000;
 /** For one page of a list: longer than the API server itself takes for a request, which is a minute. */
 const pageLimitMs = 60_000 + graceMs;
 
@@ -83,21 +88,21 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
   let lastActivityAt = clock.now();
 
   const ask = (limitMs: number, run: (asking: Asking) => Promise<void>): Promise<void> =>
-    underWay.ask(limitMs, ({signal, heard}) => {
+    underWay.ask(limitMs, ({signal, heard, limit}) => {
       const noteActivity = (): void => {
         heard();
         lastActivityAt = clock.now();
       };
-      return run({signal, heard: noteActivity}).catch((error: unknown) => {
+      return run({signal, heard: noteActivity, limit}).catch((error: unknown) => {
         if (isAnswer(error)) noteActivity();
         throw error;
       });
     });
 
   const list = (): Promise<void> =>
-    ask(pageLimitMs, async (asking) => {
-      const whole = await listAll({client, path, query, ...asking});
-      asking.signal.throwIfAborted();
+    ask(pageLimitMs, async ({signal, heard}) => {
+      const whole = await listAll({client, path, query, signal, heard});
+      signal.throwIfAborted();
       if (whole.unreadable > 0) leaveOut(`${whole.unreadable} items of a list without a name`);
       store.replace(whole.objects as T[]); // as in `apply`
       ({resourceVersion} = whole);
@@ -112,13 +117,14 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
       resourceVersion = (event.type === 'Bookmark' ? event.resourceVersion : apply(store, event)) ?? resourceVersion;
       onEvent();
     };
-    return ask(timeoutSeconds * 1_000 + graceMs, async ({signal, heard}) => {
+    return ask(timeoutSeconds * 1_000 + graceMs, async ({signal, heard, limit}) => {
       for await (const line of client.stream({method: 'GET', path, query: watchQuery, signal})) {
         signal.throwIfAborted(); // stopped, though more lines were on their way
         heard();
-        take(parseWatchEvent(`GET ${path}`, line));
+        const event = parseWatchEvent(`GET ${path}`, line);
+        take(event);
+        if (event.type === 'Bookmark') limit(bookmarkedSilenceMs);
       }
-      heard();
     });
   };
 

@@ -9,6 +9,8 @@ export type KubeRequest = {
   body?: unknown;
   /** `application/json` unless given. */
   contentType?: string;
+  /** An answer that is an error is thrown, but for 429: the caller will try again. What breaks on the way is sent again. */
+  answersAreFinal?: boolean;
   signal?: AbortSignal;
 };
 

@@ -42,6 +42,13 @@ describe('a failed request', () => {
     expect(others.map(goesAgain)).toEqual(others.map(() => otherwise));
   });
 
+  it('whose answers are final goes again only if none came, or the server had no time to look', () => {
+    const goesAgain = (failed: Failure): boolean =>
+      retryDelayMs({method: 'GET', answersAreFinal: true}, failed, backoff()) !== undefined;
+    expect([429, 500, 503].map((status) => goesAgain(failure('answered', status)))).toEqual([true, false, false]);
+    expect([failure('unsent'), failure('broken')].map(goesAgain)).toEqual([true, true]);
+  });
+
   it('waits as long as the server says, else by the back-off', () => {
     const waits = backoff();
     expect(retryDelayMs({method: 'GET'}, failure('answered', 500), waits)).toBe(50);

@@ -14,7 +14,7 @@ export type Fault = 'unsent' | 'broken' | 'answered' | 'distrusted' | 'final';
 export type Failure = {error: KubeError; fault: Fault};
 
 /** What retrying needs to know of a request. */
-export type Retriable = {method: string; contentType?: string};
+export type Retriable = {method: string; contentType?: string; answersAreFinal?: boolean};
 
 /** Done twice, it leaves the same as done once. Of the patches only server-side apply is so. */
 const isIdempotent = ({method, contentType}: Retriable): boolean =>
@@ -24,7 +24,8 @@ function mayRetry(request: Retriable, {fault, error}: Failure): boolean {
   if (fault === 'unsent') return true;
   if (fault === 'broken') return isIdempotent(request);
   if (fault !== 'answered') return false;
-  return error.status === 429 || (error.status >= 500 && isIdempotent(request));
+  if (error.status === 429) return true; // it was not even looked at
+  return request.answersAreFinal !== true && error.status >= 500 && isIdempotent(request);
 }
 
 /** Not before the server's Retry-After. Undefined: not again. */

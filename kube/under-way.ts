@@ -1,15 +1,18 @@
 /** What a loop has under way, which is one request or one wait at a time; stopping ends either at once. */
 import type {Clock} from './clock.ts';
+import {KubeError} from './errors.ts';
 import {watchSilence} from './silence.ts';
 
 export type Asking = {
   signal: AbortSignal;
   /** A sign of life: the limit runs anew. */
   heard: () => void;
+  /** From now on this is the limit. */
+  limit: (ms: number) => void;
 };
 
 export type UnderWay = {
-  /** Aborted after `limitMs` without a sign of life, and then throws an error that says so, whatever `run` throws. */
+  /** Aborted after `limitMs` without a sign of life, and then throws a KubeError that says so, whatever `run` throws. */
   ask<Result>(limitMs: number, run: (asking: Asking) => Promise<Result>): Promise<Result>;
   /** Returns early when stopped. */
   pause(ms: number): Promise<void>;
@@ -26,11 +29,11 @@ export function createUnderWay(clock: Clock): UnderWay {
       const {signal} = controller;
       endCurrent = () => controller.abort();
       if (stopped) controller.abort();
-      const silence = watchSilence(clock, limitMs, () =>
-        controller.abort(new Error(`nothing came for ${Math.round(limitMs / 1_000)} s`)),
+      const silence = watchSilence(clock, limitMs, (ms) =>
+        controller.abort(new KubeError(`nothing came for ${Math.round(ms / 1_000)} s`)),
       );
       try {
-        return await run({signal, heard: silence.heard});
+        return await run({signal, heard: silence.heard, limit: silence.limit});
       } catch (error) {
         signal.throwIfAborted(); // its reason says more than what a client makes of it
         throw error;

@@ -8,7 +8,8 @@ import type {Clock, Timer} from './clock.ts';
 export type Outcome =
   | {type: 'Done'}
   | {type: 'Again'; afterMs: number}
-  | {type: 'Failed'; error: unknown}
+  /** `afterMs`: there is something to do by then, however often it has failed. */
+  | {type: 'Failed'; error: unknown; afterMs?: number | undefined}
   | {type: 'FailedForGood'; error: unknown};
 
 /** `waitedMs`: from its first `add` to its start. */
@@ -143,7 +144,10 @@ export function createWorkQueue<Key extends string>(settings: Settings<Key>): Wo
 
   const settle = (key: Key, outcome: Outcome): void => {
     outcomes[outcome.type] += 1;
-    if (outcome.type === 'Failed') return addRateLimited(key);
+    if (outcome.type === 'Failed') {
+      const backOffMs = backOff.nextMs(key);
+      return addAfter(key, Math.min(backOffMs, outcome.afterMs ?? Infinity));
+    }
     backOff.forget(key);
     if (outcome.type === 'Again') addAfter(key, outcome.afterMs);
   };

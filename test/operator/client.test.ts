@@ -630,7 +630,19 @@ describe('a stream', () => {
     expect(fake.asked).toEqual([`GET ${path}?watch=true`]);
   });
 
-  it('has no deadline', async () => {
+  it('is given up when its answer does not begin within 30 s', async () => {
+    const fake = await startFake([hang]);
+    const clock = createFakeClock();
+    const asked = failed(startClient({server: fake.url}, {clock}).stream(get)[Symbol.asyncIterator]().next());
+    await until(() => fake.asked.length === 1, 'the request', 30_000);
+    await clock.advance(29_999);
+    expect(clock.pending).toBe(1);
+    await clock.advance(1);
+    expect(await asked).toMatchObject({message: `GET ${path}: no answer within 30000 ms`, status: 0});
+    await until(() => fake.open.size === 0, 'the connection to be closed', 30_000);
+  });
+
+  it('has no deadline once its answer has begun', async () => {
     const fake = await startFake([(_request, response) => void response.write('{}\n')]);
     const clock = createFakeClock();
     const lines = startClient({server: fake.url}, {clock}).stream(get)[Symbol.asyncIterator]();

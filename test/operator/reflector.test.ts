@@ -14,14 +14,16 @@ import {startApiServer, type ApiServer} from '../api-server/start.ts';
 import {createFakeClock} from '../fake-clock.ts';
 import {until} from '../until.ts';
 
-/** Ten seconds of the reflector's in one of the test's: its back-off of seconds is none of ours. */
-const fastClock: Clock = {
-  now: () => performance.now() * 10,
+const createFastClock = (times: number): Clock => ({
+  now: () => performance.now() * times,
   after(ms, run) {
-    const timer = setTimeout(run, ms / 10);
+    const timer = setTimeout(run, ms / times);
     return {cancel: () => clearTimeout(timer)};
   },
-};
+});
+
+/** Ten seconds of the reflector's in one of the test's: its back-off of seconds is none of ours. */
+const fastClock = createFastClock(10);
 
 const realClock: Clock = {
   now: () => performance.now(),
@@ -352,6 +354,25 @@ describeWithServer('the reflector on a real API server', () => {
     expect(lists()).toBe(2);
     expect(told).not.toContain(410);
   });
+
+  it('lists anew after a watch from the future, as there is once etcd has been restored: the server leaves it deaf', async () => {
+    const maps = createMaps();
+    await maps.create('x');
+    const spoilFirst: ChangeWatch = (query, lists) =>
+      lists === 1 ? {...query, resourceVersion: '1000000000', timeoutSeconds: 2} : query;
+    const {arrives, lists, watches} = await start({
+      ...maps,
+      clock: createFastClock(100),
+      changeWatch: spoilFirst,
+    });
+    await arrives('x', 'first');
+    await waitFor(() => watches() === 1, 'the deaf watch');
+    await maps.create('y');
+    await until(() => lists() === 2, 'a second list', 30_000);
+    await arrives('y', 'first');
+    await maps.create('z');
+    await arrives('z', 'first');
+  }, 60_000);
 
   it('follows one object alone by field selector', async () => {
     const maps = createMaps();
