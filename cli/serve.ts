@@ -10,6 +10,7 @@ import {createLog, type Log} from '../proxy/telemetry/log.ts';
 import {problemLine} from './check.ts';
 import {fileOption} from './file-option.ts';
 import {option, parseHostPort, type HostPort} from './options.ts';
+import {explainListenError, shownAddress, stopOnSignals} from './running.ts';
 
 type Flags = {file: string[]; listen: HostPort; admin: HostPort};
 
@@ -34,12 +35,18 @@ function reportProblems(log: Log, {problems}: Loaded): void {
   }
 }
 
+const whyRejected = ({problems}: Loaded): string =>
+  problems
+    .filter(({effect}) => effect === 'RejectsAll')
+    .map(problemLine)
+    .join('\n');
+
 function reload(paths: readonly string[], proxy: Proxy, log: Log): void {
   const loaded = loadFiles(paths, {faultsInTls});
   reportProblems(log, loaded);
   const input = toInput(loaded);
   if (input === undefined) {
-    proxy.rejected();
+    proxy.rejected({hash: '', reason: whyRejected(loaded)});
     log.error('config rejected, the one before stays in use');
     return;
   }
@@ -47,41 +54,10 @@ function reload(paths: readonly string[], proxy: Proxy, log: Log): void {
     proxy.update(input);
     log.info('config loaded', {routes: input.config.routes.length});
   } catch (error) {
-    proxy.rejected();
+    proxy.rejected({hash: '', reason: String(error)});
     log.error('config rejected by a fault in ModelRoute, the one before stays in use', {error: String(error)});
   }
 }
-
-function explainListenError(command: Command, error: unknown): never {
-  const {code, address, port} = error as NodeJS.ErrnoException & {address?: string; port?: number};
-  const reasons: Record<string, string> = {
-    EADDRINUSE: 'is in use',
-    EACCES: 'may not be opened by this user',
-    EADDRNOTAVAIL: 'is no address of this machine',
-    ENOTFOUND: 'is no known host',
-  };
-  const reason = reasons[code ?? ''];
-  if (reason === undefined) throw error;
-  command.error(
-    `error: ${address ?? 'the address'}:${port ?? ''} ${reason}: choose another one with --listen or --admin`,
-  );
-}
-
-function stopOnSignals(proxy: Proxy, watch: {close(): void}): void {
-  let stopping = false;
-  const stop = (): void => {
-    if (stopping) process.exit(1);
-    stopping = true;
-    watch.close();
-    void proxy.drain().then(() => {
-      process.exitCode = 0;
-    });
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-}
-
-const shown = ({host}: HostPort, port: number): string => `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 
 async function serve({file, listen, admin}: Flags, command: Command): Promise<void> {
   const log = createLog(process.stdout, process.stdout.isTTY);
@@ -104,10 +80,13 @@ async function serve({file, listen, admin}: Flags, command: Command): Promise<vo
   );
   changed.handle = () => reload(file, proxy, log);
   if (changedMeanwhile) changed.handle();
-  stopOnSignals(proxy, watch);
+  stopOnSignals(() => {
+    watch.close();
+    return proxy.drain();
+  });
   log.info('serving', {
-    url: `${shown(listen, proxy.port)}/v1`,
-    admin: shown(admin, proxy.adminPort),
+    url: `${shownAddress(listen, proxy.port)}/v1`,
+    admin: shownAddress(admin, proxy.adminPort),
     models: input.config.routes.flatMap(({modelNames}) => modelNames),
   });
 }

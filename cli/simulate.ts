@@ -2,6 +2,7 @@
 import {Command, InvalidArgumentError} from 'commander';
 import {behaviourNames, startSimulator, type Simulator, type SimulatorOptions} from '../simulator/index.ts';
 import {option, parseDurationMs, parseHostPort, type HostPort} from './options.ts';
+import {stopOnSignals} from './running.ts';
 
 type Flags = {
   listen: HostPort;
@@ -87,9 +88,7 @@ const run = async (flags: Flags, command: Command): Promise<void> => {
       `to change what it does: curl ${simulator.origin}/control/behaviour -d '{"do": "status", "status": 503}'`,
   );
   // With the server closed nothing is left to do, so the process ends with 0.
-  const stop = (): void => void simulator.close();
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
+  stopOnSignals(() => simulator.close());
 };
 
 export const simulateCommand = (): Command =>

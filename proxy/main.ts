@@ -1,9 +1,9 @@
 /** The proxy: builds, listens, drains. */
-import {randomUUID} from 'node:crypto';
-import {gatewayConfigSchema, routeName} from './config/schema.ts';
+import {createHash, randomUUID} from 'node:crypto';
+import {gatewayConfigSchema, routeName, type BackendTarget, type GatewayConfig} from './config/schema.ts';
 import {systemClock, type Clock} from './engine/clock.ts';
-import {createGateway, type Gateway} from './engine/gateway.ts';
-import type {LiveInput} from './engine/live.ts';
+import {createGateway, type Gateway, type Rejection} from './engine/gateway.ts';
+import {targetsOf, type LiveInput} from './engine/live.ts';
 import {createMemoryBudget} from './engine/memory.ts';
 import {reportRequest} from './server/access-log.ts';
 import {createAdminApp} from './server/admin.ts';
@@ -26,15 +26,22 @@ export type ProxyOptions = {
   drainGraceMs: number;
   /** From a request's first byte to its last. */
   requestTimeoutMs?: number;
+  /** Why no traffic should come although there is a config; undefined: it may. */
+  notReady?: () => string | undefined;
 };
+
+/** `hash`: SHA-256 in hex of the text that the config was read from; unset: of the config itself. */
+export type ProxyInput = LiveInput & {hash?: string};
 
 export type Proxy = {
   readonly port: number;
   readonly adminPort: number;
-  /** Takes effect whole or throws and changes nothing. */
-  update(input: LiveInput): void;
+  /** Takes effect whole or throws and changes nothing. The very config that is in use is not checked again. */
+  update(input: ProxyInput): void;
   /** A config was refused before it came here. */
-  rejected(): void;
+  rejected(rejection: Rejection): void;
+  /** Of all backends, as they are in use: while a credential is missing, not as the config has them. */
+  targets(): BackendTarget[];
   /** Stops as a rollout wants it: not ready, `connection: close`, no new connections, what runs to its end or `drainPeriod`. */
   drain(): Promise<void>;
   /** Stops at once, whatever runs. */
@@ -48,18 +55,38 @@ const describeBackends = (gateway: Gateway): BackendGauge[] =>
       backend: backend.config.name,
       inFlight: backend.state.inFlight,
       breaker: backend.state.breaker.state,
-      endpoints: backend.endpoints.length,
+      endpoints: backend.isLastResort ? 0 : backend.endpoints.length,
     })),
   );
 
-type Parts = {gateway: Gateway; log: Log; listener: Listener; admin: Listener};
+type Parts = {gateway: Gateway; log: Log; listener: Listener; admin: Listener; lastConnectionAt: () => number};
 
 const sleep = (clock: Clock, ms: number): Promise<void> => new Promise((resolve) => void clock.after(ms, resolve));
 
-async function drain({gateway, log, listener, admin}: Parts, clock: Clock, graceMs: number): Promise<void> {
+/** How long nobody may have come before nobody is expected any more; and the longest that is waited for that. */
+const quietMs = 1_000;
+const longestExtraMs = 30_000;
+
+/** A node that is busy sends callers here for longer than the grace period: they must not find a closed port. */
+async function untilNobodyComes(lastConnectionAt: () => number, clock: Clock): Promise<void> {
+  const latest = clock.now() + longestExtraMs;
+  for (;;) {
+    const now = clock.now();
+    const waitMs = Math.min(lastConnectionAt() + quietMs, latest) - now;
+    if (waitMs <= 0) return;
+    await sleep(clock, waitMs);
+  }
+}
+
+async function drain(
+  {gateway, log, listener, admin, lastConnectionAt}: Parts,
+  clock: Clock,
+  graceMs: number,
+): Promise<void> {
   const drainPeriodMs = gateway.live?.config.limits.drainPeriodMs ?? 0;
   log.info('draining', {running: gateway.running, drainPeriodMs});
   await sleep(clock, graceMs);
+  if (graceMs > 0) await untilNobodyComes(lastConnectionAt, clock);
   const stopped = listener.stop();
   let next = clock.after(drainPeriodMs, () => {
     log.warn('drain period over', {running: gateway.running});
@@ -74,7 +101,26 @@ async function drain({gateway, log, listener, admin}: Parts, clock: Clock, grace
   log.info('stopped');
 }
 
-export async function startProxy(options: ProxyOptions, first: LiveInput): Promise<Proxy> {
+const defaultMaxHeaderBytes = 16_384;
+
+type Checked = {given: GatewayConfig; config: GatewayConfig; hash: string};
+
+/** Throws a ZodError. */
+function check({config: given, hash}: ProxyInput): Checked {
+  const config = gatewayConfigSchema.parse(given);
+  return {given, config, hash: hash ?? createHash('sha256').update(JSON.stringify(config)).digest('hex')};
+}
+
+type NotReady = {gateway: Gateway; isDraining: () => boolean; more: ProxyOptions['notReady']};
+
+function whyNotReady({gateway, isDraining, more}: NotReady): string | undefined {
+  if (isDraining()) return 'draining';
+  if (gateway.live !== undefined) return more?.();
+  return gateway.rejected === undefined ? 'no config yet' : `no valid config yet: ${gateway.rejected.reason}`;
+}
+
+/** Without `first` it listens, is not ready, and answers with an error until the first update. */
+export async function startProxy(options: ProxyOptions, first?: ProxyInput): Promise<Proxy> {
   const {log, clock = systemClock} = options;
   let draining = false;
   const memory = createMemoryBudget(() => gateway.live?.config.limits.maxBufferedBytes ?? Infinity);
@@ -91,11 +137,14 @@ export async function startProxy(options: ProxyOptions, first: LiveInput): Promi
   });
   const isDraining = (): boolean => draining;
 
-  const update = (input: LiveInput): void => {
-    gateway.update({...input, config: gatewayConfigSchema.parse(input.config)});
-    log.setLevel(input.config.logging.level);
+  let inUse: Checked | undefined;
+  const update = (input: ProxyInput): void => {
+    const checked = inUse?.given === input.config ? inUse : check(input);
+    gateway.update({...input, config: checked.config}, checked.hash);
+    inUse = checked;
+    log.setLevel(checked.config.logging.level);
   };
-  update(first);
+  if (first !== undefined) update(first);
 
   const app = createApp({
     gateway,
@@ -107,9 +156,13 @@ export async function startProxy(options: ProxyOptions, first: LiveInput): Promi
     finished: (context, status, callerGone) =>
       reportRequest(log, metrics, {context, status, callerGone, now: clock.now()}),
   });
+  let lastConnectionAt = -Infinity;
   const listener = await listen(app, {
+    connected() {
+      lastConnectionAt = clock.now();
+    },
     ...options.listen,
-    maxHeaderBytes: first.config.limits.maxHeaderBytes,
+    maxHeaderBytes: defaultMaxHeaderBytes,
     requestTimeoutMs: options.requestTimeoutMs ?? 60_000,
     refused(code, response) {
       if (response !== undefined) return noteRefusal(response, code);
@@ -120,9 +173,14 @@ export async function startProxy(options: ProxyOptions, first: LiveInput): Promi
     },
     upgrades: isRealtimeHandshake,
   });
-  const admin = await listen(createAdminApp({gateway, clock, metrics, isDraining}), {
+  const applyLimits = (): void => {
+    if (gateway.live !== undefined) listener.setLimits(gateway.live.config.limits);
+  };
+  applyLimits();
+  const notReady = (): string | undefined => whyNotReady({gateway, isDraining, more: options.notReady});
+  const admin = await listen(createAdminApp({gateway, clock, metrics, notReady}), {
     ...options.admin,
-    maxHeaderBytes: 16_384,
+    maxHeaderBytes: defaultMaxHeaderBytes,
     requestTimeoutMs: 10_000,
     refused: () => randomUUID(),
   }).catch(async (error: unknown) => {
@@ -130,20 +188,27 @@ export async function startProxy(options: ProxyOptions, first: LiveInput): Promi
     gateway.close();
     throw error;
   });
-  listener.setMaxConnections(first.config.limits.maxConnections);
 
   return {
     port: listener.port,
     adminPort: admin.port,
     update(input) {
       update(input);
-      listener.setMaxConnections(input.config.limits.maxConnections);
+      applyLimits();
     },
-    rejected: () => metrics.configRejected(),
+    rejected(rejection) {
+      gateway.reject(rejection);
+      metrics.configRejected();
+    },
+    targets: () => (gateway.live === undefined ? [] : targetsOf(gateway.live)),
     drain() {
       draining = true;
       listener.closeAfterAnswers();
-      return drain({gateway, log, listener, admin}, clock, options.drainGraceMs);
+      return drain(
+        {gateway, log, listener, admin, lastConnectionAt: () => lastConnectionAt},
+        clock,
+        options.drainGraceMs,
+      );
     },
     async stopNow() {
       listener.closeAll();

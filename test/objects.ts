@@ -1,7 +1,9 @@
 /** Builders of resources for tests: valid, and as short as what the test is about. */
 import type {Backend, ModelGateway, ModelGatewaySpec, ModelRoute, ModelRouteSpec} from '../operator/api/generated.ts';
 import type {ObjectMeta} from '../operator/api/resources.ts';
-import type {SecretValue, World} from '../operator/plan/world.ts';
+import type {FleetState, LoadedReport, StatusInput} from '../operator/plan/fleet.ts';
+import {plan} from '../operator/plan/plan.ts';
+import type {SecretValue, ServiceValue, World} from '../operator/plan/world.ts';
 import type {EndpointSlice} from '../proxy/config/endpoint.ts';
 
 type Name = Partial<ObjectMeta>;
@@ -35,6 +37,14 @@ export const secret = (secret: Partial<SecretValue> = {}): SecretValue => ({
   ...secret,
 });
 
+export const service = (service: Partial<ServiceValue> = {}): ServiceValue => ({
+  namespace: 'team-a',
+  name: 'vllm',
+  type: 'ClusterIP',
+  ports: [{name: 'http', port: 8000}],
+  ...service,
+});
+
 export const slice = (slice: Partial<EndpointSlice> = {}): EndpointSlice => ({
   namespace: 'team-a',
   serviceName: 'vllm',
@@ -52,3 +62,28 @@ export const world = (world: Partial<World> = {}): World => ({
   slices: [],
   ...world,
 });
+
+export const loadedReport = (report: Partial<LoadedReport> = {}): LoadedReport => ({
+  address: '10.1.0.1',
+  hash: 'new',
+  missingCredentials: [],
+  ...report,
+});
+
+/** One proxy that is ready and serves what is wanted. */
+export const fleet = (fleet: Partial<FleetState> = {}): FleetState => ({
+  replicas: 1,
+  readyReplicas: 1,
+  reports: [loadedReport()],
+  readyAddresses: ['10.1.0.1'],
+  published: new Map(),
+  wantedHash: 'new',
+  ...fleet,
+});
+
+/** What the plan makes of a world, with a fleet that serves it. */
+export const statusInput = (given: World, state: FleetState = fleet()): StatusInput => {
+  const {config, problems} = plan(given);
+  const {gateways, routes, slices} = given;
+  return {gateway: gateways[0], routes, slices, problems, config, fleet: state, now: '2026-11-21T12:00:00Z'};
+};

@@ -7,13 +7,16 @@ export type ConditionType = (typeof conditionTypes)[number];
 
 /** Accepted=True: the object is valid, and its gateway takes it. */
 export const accepted = 'Accepted';
-/** Accepted=False: the object breaks a rule that its schema cannot hold; the message says which. */
+/** ResolvedRefs=False: what a backend refers to is there, but cannot be used, such as bytes that are no credential; the message says why. */
 export const invalid = 'Invalid';
-/** Accepted=False: a field or value is part of the schema, but this version does not act on it. */
+/**
+ * Accepted=False: a field or value is part of the schema, but this version does not act on it. On a gateway everything else is
+ * in effect; on a backend of a route it is ResolvedRefs=False, and the other backends serve.
+ */
 export const unsupportedValue = 'UnsupportedValue';
 /** Accepted=False: an older route on the same gateway claims one of the names; the message names it. */
 export const modelNameConflict = 'ModelNameConflict';
-/** Accepted=False: the ModelGateway that gatewayRef names does not exist. */
+/** Accepted=False: the ModelGateway that gatewayRef names, or the default one, does not exist. */
 export const gatewayNotFound = 'GatewayNotFound';
 /** Accepted=False: the gateway's allowedRoutes do not admit this route's namespace or names. */
 export const notAllowedByGateway = 'NotAllowedByGateway';
@@ -30,14 +33,18 @@ export const secretKeyNotFound = 'SecretKeyNotFound';
 export const backendNotFound = 'BackendNotFound';
 /** ResolvedRefs=False: a Service exists, but has no port of that number. */
 export const portNotFound = 'PortNotFound';
-/** ResolvedRefs=False: a reference points to where this object may not look. */
+/** Accepted=False: gatewayRef points into a namespace that the operator does not watch. */
 export const refNotPermitted = 'RefNotPermitted';
 
-/** Programmed=True: every ready proxy has loaded the config that holds this object. */
+/** Programmed=True: every ready proxy serves this object as it is wanted. */
 export const programmed = 'Programmed';
-/** Programmed=False: a proxy refused the config; the old one goes on. */
+/** Programmed=False, and Ready=False for a route: a proxy refused the config; the old one goes on. */
 export const configRejected = 'ConfigRejected';
-/** Any type, Unknown or False: not found out, or not done yet. */
+/** Programmed=False: the config or the credentials are larger than an object of Kubernetes may be; the old ones go on. */
+export const configTooLarge = 'ConfigTooLarge';
+/** Programmed=False: the API server refused to let the operator make or change an object; the message names verb and resource. */
+export const applyFailed = 'ApplyFailed';
+/** Programmed=Unknown and Ready=Unknown: not loaded everywhere yet, or not known to be. */
 export const pending = 'Pending';
 
 /** Ready=True: calls are answered. */
@@ -46,7 +53,7 @@ export const ready = 'Ready';
 export const noReadyEndpoints = 'NoReadyEndpoints';
 /** Ready=False: no proxy of the gateway is ready. */
 export const noReadyProxies = 'NoReadyProxies';
-/** Ready=False: another condition of the object is False; it says why. */
+/** Programmed=False and Ready=False: the object is not accepted, and the condition Accepted says why. */
 export const notAccepted = 'NotAccepted';
 
 export const reasons = [
@@ -65,6 +72,8 @@ export const reasons = [
   refNotPermitted,
   programmed,
   configRejected,
+  configTooLarge,
+  applyFailed,
   pending,
   ready,
   noReadyEndpoints,

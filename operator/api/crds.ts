@@ -55,7 +55,13 @@ export const crdPaths = (): string[] => {
   return crdFiles.map((file) => join(folder, 'crds', file));
 };
 
-type CrdFile = {spec: {names: {kind: string}; versions: {schema: {openAPIV3Schema: Schema}}[]}};
+/** On each CRD; it grows with each change of a schema. */
+export const schemaVersionAnnotation = 'modelroute.dev/schema-version';
+
+type CrdFile = {
+  metadata: {annotations: Record<string, string>};
+  spec: {names: {kind: string}; versions: {schema: {openAPIV3Schema: Schema}}[]};
+};
 
 export const readCrds = (read: (path: string) => string): Crd[] =>
   crdPaths().map((path) => {
@@ -64,3 +70,12 @@ export const readCrds = (read: (path: string) => string): Crd[] =>
     if (version === undefined) throw new Error(`${path} has no version`);
     return {kind: spec.names.kind, schema: version.schema.openAPIV3Schema};
   });
+
+/** The schema version that this release works with, as a whole number. */
+export const packagedSchemaVersion = (read: (path: string) => string): number => {
+  const versions = crdPaths().map((path) => {
+    const {metadata} = parse(read(path)) as CrdFile; // as above
+    return Number(metadata.annotations[schemaVersionAnnotation]);
+  });
+  return Math.max(...versions);
+};

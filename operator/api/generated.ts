@@ -37,7 +37,7 @@ export interface ModelRouteSpec {
   stream?: Stream;
 }
 /**
- * The gateway that serves this route. The gateway `models` in the namespace of the route unless set; that one is made if it does not exist.
+ * The gateway that serves this route. Unless set, the operator's default gateway if it has one, else the gateway `models` in the namespace of the route; that one is made if it does not exist.
  */
 export interface GatewayRef {
   /**
@@ -313,6 +313,14 @@ export interface ModelRouteStatus {
    */
   url?: string;
   /**
+   * The names that callers send, separated by commas; of many the first ones.
+   */
+  models?: string;
+  /**
+   * Endpoints of all backends that take requests, of all that are known, such as 2/3.
+   */
+  endpoints?: string;
+  /**
    * What was found behind each backend.
    */
   backends?: BackendStatus[];
@@ -330,11 +338,11 @@ export interface BackendStatus {
    */
   name: string;
   /**
-   * Endpoints known.
+   * Endpoints known; a url is one.
    */
   endpoints?: number;
   /**
-   * Endpoints that are ready.
+   * Endpoints that take requests. None while resolved is false.
    */
   readyEndpoints?: number;
   /**

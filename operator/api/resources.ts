@@ -1,5 +1,14 @@
 /** What every object of the API has around its spec; the resources' own types are generated.ts. */
 
+/** Who set which fields: https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management */
+export type ManagedFields = {
+  manager?: string;
+  operation?: string;
+  subresource?: string;
+  /** `f:spec` and so on, nested. */
+  fieldsV1?: Readonly<Record<string, unknown>>;
+};
+
 /** The part of Kubernetes' ObjectMeta that is read or written here. */
 export type ObjectMeta = {
   name: string;
@@ -12,4 +21,5 @@ export type ObjectMeta = {
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
   finalizers?: string[];
+  managedFields?: ManagedFields[];
 };

@@ -1,7 +1,8 @@
 import {describe, expect, it} from '@jest/globals';
 import {growthOf, PROPORTIONAL} from '../../test/growth.ts';
 import {readFileSync} from 'node:fs';
-import {readCrds, type Schema} from './crds.ts';
+import {parse} from 'yaml';
+import {crdPaths, packagedSchemaVersion, readCrds, type Schema} from './crds.ts';
 import {conditionTypes, reasons} from './conditions.ts';
 import {meaningOf} from './patterns.ts';
 import {applyDefaults, validateObject} from './validate.ts';
@@ -209,8 +210,32 @@ const patternsOf = (schema: Schema): string[] => [
   ),
 ];
 
+type Column = {name: string; priority?: number};
+
 describe('the CRDs', () => {
   const crds = readCrds((path) => readFileSync(path, 'utf8'));
+
+  it('show with kubectl get what people look for', () => {
+    const columns = crdPaths().map((path) => {
+      const {spec} = parse(readFileSync(path, 'utf8')) as {spec: {versions: {additionalPrinterColumns: Column[]}[]}}; // ours
+      return spec.versions
+        .flatMap(({additionalPrinterColumns}) => additionalPrinterColumns)
+        .filter(({priority = 0}) => priority === 0)
+        .map(({name}) => name);
+    });
+    expect(columns).toEqual([
+      ['Models', 'URL', 'Ready', 'Reason', 'Endpoints', 'Age'],
+      ['Replicas', 'Up', 'Routes', 'Ready', 'Reason', 'URL', 'Age'],
+    ]);
+  });
+
+  it('carry one schema version', () => {
+    const versions = crdPaths().map(
+      (path) => /modelroute[.]dev\/schema-version: '([0-9]+)'/.exec(readFileSync(path, 'utf8'))?.[1],
+    );
+    expect(new Set(versions).size).toBe(1);
+    expect(packagedSchemaVersion((path) => readFileSync(path, 'utf8'))).toBe(Number(versions[0]));
+  });
 
   it('have words for every pattern of a spec', () => {
     const patterns = new Set(crds.flatMap(({schema}) => patternsOf(schema.properties?.['spec'] ?? {})));

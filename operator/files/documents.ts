@@ -12,7 +12,8 @@ import {
   type Tags,
   type YAMLError,
 } from 'yaml';
-import {type FileProblem, type Located, type Path, pathText, type Position, problemOfFile} from './problem.ts';
+import {pathText} from '../plan/text.ts';
+import {type FileProblem, type Located, type Path, type Position, problemOfFile} from './problem.ts';
 
 /** One document, or one item of a List. */
 export type SourceDocument = Located & {value: unknown};

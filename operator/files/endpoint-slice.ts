@@ -42,6 +42,9 @@ const sliceSchema = z.strictObject({
         .min(1, 'give the address, such as [127.0.0.1]'),
       conditions: z.object({ready: condition, serving: condition, terminating: condition}).nullish(),
       zone: z.string('must be text').nullish(),
+      hints: z
+        .object({forZones: z.array(z.object({name: z.string('must be text')}), 'must be a list of zones').nullish()})
+        .nullish(),
     }),
     'missing: list the addresses, such as [{addresses: [127.0.0.1]}] (an empty list if there are none)',
   ),
@@ -70,9 +73,11 @@ const endpointOf = ({
   addresses,
   conditions,
   zone,
+  hints,
 }: SliceDocument['endpoints'][number]): EndpointSlice['endpoints'][number] => ({
   addresses,
   ...(typeof zone === 'string' ? {zone} : {}),
+  ...(Array.isArray(hints?.forZones) ? {hintZones: hints.forZones.map(({name}) => name)} : {}),
   ...(typeof conditions?.ready === 'boolean' ? {ready: conditions.ready} : {}),
   ...(typeof conditions?.serving === 'boolean' ? {serving: conditions.serving} : {}),
   ...(typeof conditions?.terminating === 'boolean' ? {terminating: conditions.terminating} : {}),

@@ -1,4 +1,5 @@
 /** What can be wrong with files, said so that a person finds the place and knows what to write there. */
+import {pathText} from '../plan/text.ts';
 
 export type Path = readonly (string | number)[];
 
@@ -31,18 +32,6 @@ export type Located = {
   prefix: Path;
   locate: (path: Path) => Position;
 };
-
-const plainName = /^[A-Za-z_$][\w$-]*$/;
-
-/** `['spec', 'backends', 0, 'url']` to `spec.backends[0].url`; a name with a dot or a slash goes into brackets. */
-export const pathText = (path: Path): string =>
-  path
-    .map((part, index) => {
-      if (typeof part === 'number') return `[${part}]`;
-      if (!plainName.test(part)) return `[${JSON.stringify(part)}]`;
-      return index === 0 ? part : `.${part}`;
-    })
-    .join('');
 
 /** A problem at a field of an object; a field that is missing is reported where it would have to be added. */
 export const problemAt = (

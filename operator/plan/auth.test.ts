@@ -87,6 +87,11 @@ describe('a credential', () => {
       message: /cannot stand in a header/,
     },
     'with a space at an end': {secrets: values('hidden '), reason: 'Invalid', message: /cannot stand in a header/},
+    'with bytes that are no text': {
+      secrets: values('hidden\uFFFD'),
+      reason: 'Invalid',
+      message: /key "apiKey" of Secret team-a\/openai holds bytes that are not text: put the credential there as text/,
+    },
     'with a letter outside ASCII': {
       secrets: values('hidden\u00e9'),
       reason: 'Invalid',

@@ -10,7 +10,7 @@ import type {BackendFault, World} from './world.ts';
 type Context = {
   namespace: string;
   timeouts: RoutePolicy['timeouts'];
-  world: Pick<World, 'secrets' | 'slices' | 'faultsInTls'>;
+  world: Pick<World, 'secrets' | 'services' | 'slices' | 'faultsInTls'>;
 };
 
 export type PlannedBackend = {
@@ -30,10 +30,10 @@ const targetOf = (
 ): {target: BackendTarget} | {fault: BackendFault} => {
   if (url !== undefined) return {target: {type: 'Url', url: withoutTrailingSlash(url)}};
   if (serviceRef === undefined) throw new Error('bug: the schema let a backend without target pass');
-  const resolved = resolvePort(serviceRef, namespace, world.slices);
-  if ('fault' in resolved) return {fault: resolved.fault};
+  const resolved = resolvePort(serviceRef, namespace, world);
+  if ('fault' in resolved) return resolved;
   const {name, path = defaultPath} = serviceRef;
-  return {target: {type: 'Service', namespace, name, portName: resolved.portName, path: withoutTrailingSlash(path)}};
+  return {target: {type: 'Service', namespace, name, path: withoutTrailingSlash(path), ...resolved}};
 };
 
 /** What is taken over as it is, with the defaults of the fields that have one. */

@@ -31,26 +31,43 @@ const byAge = (a: ModelRoute, b: ModelRoute): number => {
 const isContested = (one: string, other: string, inOneNamespace: boolean): boolean =>
   inOneNamespace ? one === other : overlap(one, other);
 
-const conflictWith = (route: ModelRoute, older: ModelRoute): NameConflict | undefined => {
-  const winner = nameOf(older);
-  const inOneNamespace = winner.namespace === nameOf(route).namespace;
-  for (const {name, path} of claimsOf(route)) {
-    const taken = claimsOf(older).find((claim) => isContested(name, claim.name, inOneNamespace));
+/** A route with its claims, read once: each route is held against all older ones. */
+type Claimant = {route: ModelRoute; namespace: string; claims: readonly Claim[]};
+
+const claimantOf = (route: ModelRoute): Claimant => ({
+  route,
+  namespace: nameOf(route).namespace,
+  claims: claimsOf(route),
+});
+
+const conflictWith = (younger: Claimant, older: Claimant): NameConflict | undefined => {
+  const inOneNamespace = older.namespace === younger.namespace;
+  for (const {name, path} of younger.claims) {
+    const taken = older.claims.find((claim) => isContested(name, claim.name, inOneNamespace));
     if (taken === undefined) continue;
     const by = taken.name === name ? '' : ` by its "${taken.name}"`;
-    const message = `the model name "${name}" is taken by ModelRoute ${nameText(winner)}${by}, which is older: use another name`;
-    return {loser: route, path, message};
+    const winner = nameText(nameOf(older.route));
+    const message = `the model name "${name}" is taken by ModelRoute ${winner}${by}, which is older: use another name`;
+    return {loser: younger.route, path, message};
+  }
+  return undefined;
+};
+
+const firstConflict = (younger: Claimant, winners: readonly Claimant[]): NameConflict | undefined => {
+  for (const older of winners) {
+    const conflict = conflictWith(younger, older);
+    if (conflict !== undefined) return conflict;
   }
   return undefined;
 };
 
 /** The older route wins and goes on serving; a route that lost claims nothing. */
 export const nameConflicts = (routes: readonly ModelRoute[]): NameConflict[] => {
-  const winners: ModelRoute[] = [];
+  const winners: Claimant[] = [];
   const conflicts: NameConflict[] = [];
-  for (const route of [...routes].sort(byAge)) {
-    const conflict = winners.map((older) => conflictWith(route, older)).find((found) => found !== undefined);
-    if (conflict === undefined) winners.push(route);
+  for (const younger of [...routes].sort(byAge).map(claimantOf)) {
+    const conflict = firstConflict(younger, winners);
+    if (conflict === undefined) winners.push(younger);
     else conflicts.push(conflict);
   }
   return conflicts;

@@ -1,11 +1,11 @@
 import {describe, expect, it} from '@jest/globals';
-import {modelGateway, modelRoute, secret, slice, urlBackend, world} from '../../test/objects.ts';
+import {modelGateway, modelRoute, secret, service, slice, urlBackend, world} from '../../test/objects.ts';
 import {gatewayConfigSchema} from '../../proxy/config/schema.ts';
 import {plan} from './plan.ts';
 import type {Problem, World} from './world.ts';
 
 const auth = {secretRef: {name: 'openai'}};
-const service = {name: 'local', serviceRef: {name: 'vllm', port: 8000}};
+const local = {name: 'local', serviceRef: {name: 'vllm', port: 8000}};
 
 const routeNames = (given: World): string[] => plan(given).config.routes.map(({name}) => name);
 const said = ({object, path, reason, excludes}: Problem): string =>
@@ -24,7 +24,7 @@ const rich = world({
       {
         modelNames: ['z', 'zz-*'],
         backends: [
-          service,
+          local,
           urlBackend({
             name: 'cloud',
             url: 'https://api.example/openai/v1/',
@@ -114,12 +114,33 @@ describe('the plan', () => {
     expect(routeNames(world({routes: [modelRoute(), other]}))).toEqual(['chat']);
   });
 
+  it('is made of the routes without gatewayRef if it is the default gateway', () => {
+    const shared = {namespace: 'platform', name: 'shared'};
+    const gateways = [modelGateway(shared, {allowedRoutes: {namespaces: {from: 'All'}}})];
+    const named = modelRoute({name: 'named'}, {gatewayRef: {name: 'models'}});
+    const given = world({gateway: shared, gateways, defaultGateway: shared, routes: [modelRoute(), named]});
+    expect(routeNames(given)).toEqual(['chat']);
+  });
+
+  it('has the port name and the family of a Service in a cluster', () => {
+    const services = [service({ports: [{name: 'api', port: 8000}], ipFamily: 'IPv6'})];
+    const {config} = plan(world({routes: [modelRoute({}, {backends: [local]})], services}));
+    expect(config.routes[0]?.backends[0]?.target).toEqual({
+      type: 'Service',
+      namespace: 'team-a',
+      name: 'vllm',
+      portName: 'api',
+      ipFamily: 'IPv6',
+      path: '/v1',
+    });
+  });
+
   it.each([
     ['/', ''],
     ['/v1/', '/v1'],
     ['/openai/v1', '/openai/v1'],
   ])('takes the path %s for "%s"', (path, expected) => {
-    const backend = {...service, serviceRef: {...service.serviceRef, path}};
+    const backend = {...local, serviceRef: {...local.serviceRef, path}};
     const {config} = plan(world({routes: [modelRoute({}, {backends: [backend]})], slices: [slice()]}));
     expect(config.routes[0]?.backends[0]?.target).toMatchObject({path: expected});
   });
@@ -135,12 +156,12 @@ describe('what cannot be resolved', () => {
       served: ['chat: a', 'x: a'],
     },
     'a missing Service leaves out that backend alone': {
-      given: world({routes: [modelRoute({}, {backends: [service, urlBackend()]})]}),
+      given: world({routes: [modelRoute({}, {backends: [local, urlBackend()]})]}),
       problems: ['chat spec.backends.0.serviceRef.name BackendNotFound Backend'],
       served: ['chat: a'],
     },
     'a backend that lacks both is told both': {
-      given: world({routes: [modelRoute({}, {backends: [{...service, auth}]})]}),
+      given: world({routes: [modelRoute({}, {backends: [{...local, auth}]})]}),
       problems: [
         'chat spec.backends.0.serviceRef.name BackendNotFound Backend',
         'chat spec.backends.0.auth.secretRef.name SecretNotFound Backend',

@@ -44,10 +44,11 @@ const planRoute = (route: ModelRoute, world: World, gateway: ModelGateway | unde
 const admissionProblems = (
   routes: readonly ModelRoute[],
   gateway: ModelGateway | undefined,
+  world: World,
 ): Map<ModelRoute, Problem> => {
   const problems = new Map<ModelRoute, Problem>();
   for (const route of routes) {
-    const refusal = attachRefusal(route, gateway);
+    const refusal = attachRefusal(route, gateway, world);
     if (refusal !== undefined) problems.set(route, {object: objectOf(route), ...refusal, excludes: 'Route'});
   }
   const attached = routes.filter((route) => !problems.has(route));
@@ -70,8 +71,8 @@ const byName = (a: RouteConfig, b: RouteConfig): number => {
  */
 export const plan = (world: World): Plan => {
   const gateway = world.gateways.find((candidate) => isSameObject(nameOf(candidate), world.gateway));
-  const routes = world.routes.filter((route) => isSameObject(gatewayOf(route), world.gateway));
-  const admission = admissionProblems(routes, gateway);
+  const routes = world.routes.filter((route) => isSameObject(gatewayOf(route, world.defaultGateway), world.gateway));
+  const admission = admissionProblems(routes, gateway, world);
   const problems = gateway === undefined ? [] : unsupportedIn(gateway);
   const served: PlannedRoute[] = [];
   for (const route of routes) {

@@ -26,7 +26,7 @@ const productPolicy = {
     maxEjectionPercent: 50,
     whenAllOpen: 'TryAll',
   },
-  loadBalancing: {strategy: 'LeastRequest'},
+  loadBalancing: {strategy: 'LeastRequest', zonePreference: 'None'},
   stream: {keepAliveMs: 15_000},
   timeouts: {connectMs: 2000, firstTokenMs: 60_000, tokenIdleMs: 30_000},
 };
@@ -81,7 +81,17 @@ describe('the policy of a route', () => {
     'has the strategy of the route': {
       route: {loadBalancing: {strategy: 'PrefixHash'}},
       defaults: {loadBalancing: {strategy: 'RoundRobin'}},
-      expected: {loadBalancing: {strategy: 'PrefixHash'}},
+      expected: {loadBalancing: {strategy: 'PrefixHash', zonePreference: 'None'}},
+    },
+    'has the zone preference of the gateway': {
+      route: {loadBalancing: {strategy: 'PeakEWMA'}},
+      defaults: {loadBalancing: {strategy: 'RoundRobin', zonePreference: 'SameZone'}},
+      expected: {loadBalancing: {strategy: 'PeakEWMA', zonePreference: 'SameZone'}},
+    },
+    'prefers the zone preference of the route': {
+      route: {loadBalancing: {zonePreference: 'None'}},
+      defaults: {loadBalancing: {zonePreference: 'SameZone'}},
+      expected: {loadBalancing: {strategy: 'LeastRequest', zonePreference: 'None'}},
     },
   };
   it.each(Object.entries(cases))('%s', (_, {route = {}, defaults, backend, expected}) => {

@@ -16,7 +16,7 @@ export const productDefaults = {
     maxEjectionPercent: 50,
     whenAllOpen: 'TryAll',
   },
-  loadBalancing: {strategy: 'LeastRequest'},
+  loadBalancing: {strategy: 'LeastRequest', zonePreference: 'None'},
   stream: {keepAlive: '15s'},
 } as const;
 
@@ -60,13 +60,12 @@ const backendTimeouts = ({
 
 export const routePolicy = (route: ModelRouteSpec, defaults: RouteDefaults = {}): RoutePolicy => {
   const timeouts = {...productDefaults.timeouts, ...defaults.timeouts, ...route.timeouts};
-  const {strategy} = {...productDefaults.loadBalancing, ...defaults.loadBalancing, ...route.loadBalancing};
   const {keepAlive} = {...productDefaults.stream, ...defaults.stream, ...route.stream};
   return {
     requestMs: parseDuration(timeouts.request),
     retry: retry(route, defaults),
     circuitBreaker: circuitBreaker(route, defaults),
-    loadBalancing: {strategy},
+    loadBalancing: {...productDefaults.loadBalancing, ...defaults.loadBalancing, ...route.loadBalancing},
     stream: {keepAliveMs: parseDuration(keepAlive)},
     timeouts: (backend) => backendTimeouts({...timeouts, ...backend.timeouts}),
   };

@@ -1,7 +1,8 @@
 /** One value of one Secret that a backend refers to. */
 import type {CredentialName} from '../../proxy/config/schema.ts';
-import {secretKeyNotFound, secretNotFound} from '../api/conditions.ts';
+import {invalid, secretKeyNotFound, secretNotFound} from '../api/conditions.ts';
 import {isSameObject, nameText} from './metadata.ts';
+import {listText} from './text.ts';
 import type {BackendFault, SecretValue} from './world.ts';
 
 export type SecretKey = {
@@ -21,11 +22,14 @@ export type SecretsInReach = {namespace: string; secrets: readonly SecretValue[]
 
 const keysOf = (secret: SecretValue): string => {
   const keys = Object.keys(secret.values).sort();
-  return keys.length === 0 ? 'it has no keys' : `it has ${keys.join(', ')}`;
+  return keys.length === 0 ? 'it has no keys' : `it has ${listText(keys)}`;
 };
 
 export const keyText = ({name, key}: Pick<SecretKey, 'name' | 'key'>, namespace: string): string =>
   `key "${key}" of Secret ${nameText({namespace, name})}`;
+
+/** What decoding puts where bytes are not UTF-8. What was sent with it would not be what the Secret holds. */
+const inPlaceOfBytes = '\uFFFD';
 
 /** Never says a value in its messages. */
 export const findSecretValue = (wanted: SecretKey, {namespace, secrets}: SecretsInReach): FoundSecretValue => {
@@ -46,6 +50,10 @@ export const findSecretValue = (wanted: SecretKey, {namespace, secrets}: Secrets
   if (value.trim() === '') {
     const message = `${keyText(wanted, namespace)} is empty: put the ${what} there`;
     return {fault: {path, reason: secretKeyNotFound, message}};
+  }
+  if (value.includes(inPlaceOfBytes)) {
+    const message = `${keyText(wanted, namespace)} holds bytes that are not text: put the ${what} there as text`;
+    return {fault: {path, reason: invalid, message}};
   }
   const {uid, resourceVersion} = secret;
   return {credential: {namespace, name, key, uid, resourceVersion}, value};

@@ -96,6 +96,14 @@ describe('TLS to a backend', () => {
       ],
     ],
     [
+      'bytes that are no text',
+      {caRef: {name: 'ca'}},
+      [secret({name: 'ca', values: {'ca.crt': '\u0000\uFFFD'}})],
+      [
+        'tls.caRef.key Invalid key "ca.crt" of Secret team-a/ca holds bytes that are not text: put the certificates to trust there as text',
+      ],
+    ],
+    [
       'nothing in it',
       {caRef: {name: 'ca'}},
       [secret({name: 'ca', values: {'ca.crt': '\n'}})],

@@ -32,7 +32,7 @@ describe('what this version does not act on', () => {
         {
           logging: {level: 'Info', prompts: false},
           tracing: {samplePercent: 5},
-          allowedRoutes: {namespaces: {from: 'All'}},
+          allowedRoutes: {namespaces: {from: 'Selector', selector: {}}},
         },
       ),
       fields: [],
@@ -44,15 +44,9 @@ describe('what this version does not act on', () => {
           defaults: {stream: {onCut: 'Continue'}},
           logging: {prompts: true},
           tracing: {endpoint: 'http://collector:4318'},
-          allowedRoutes: {namespaces: {from: 'Selector', selector: {}}},
         },
       ),
-      fields: [
-        'spec.defaults.stream.onCut',
-        'spec.allowedRoutes.namespaces.from',
-        'spec.logging.prompts',
-        'spec.tracing.endpoint',
-      ],
+      fields: ['spec.defaults.stream.onCut', 'spec.logging.prompts', 'spec.tracing.endpoint'],
     },
   };
   it.each(Object.entries(cases))('%s', (_, {object, fields}) => {

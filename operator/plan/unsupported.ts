@@ -18,7 +18,6 @@ export const unsupportedFields: readonly UnsupportedField[] = [
   {kind: 'ModelRoute', field: 'spec.backends.*.continueBy', supported: ['Regenerate'], excludes: 'Backend'},
   {kind: 'ModelRoute', field: 'spec.stream.onCut', supported: ['Error'], excludes: 'Route'},
   {kind: 'ModelGateway', field: 'spec.defaults.stream.onCut', supported: ['Error'], excludes: 'Nothing'},
-  {kind: 'ModelGateway', field: 'spec.allowedRoutes.namespaces.from', supported: ['Same', 'All'], excludes: 'Nothing'},
   {kind: 'ModelGateway', field: 'spec.logging.prompts', supported: [false], excludes: 'Nothing'},
   {kind: 'ModelGateway', field: 'spec.tracing.endpoint', excludes: 'Nothing'},
 ];

@@ -38,7 +38,7 @@ const config: GatewayConfig = {
         maxEjectionPercent: 50,
         whenAllOpen: 'TryAll',
       },
-      loadBalancing: {strategy: 'LeastRequest'},
+      loadBalancing: {strategy: 'LeastRequest', zonePreference: 'None'},
       stream: {keepAliveMs: 1},
     },
   ],
@@ -71,8 +71,6 @@ describe('the config', () => {
   });
 
   it.each<[string, (string | number)[], unknown]>([
-    ['another format', ['formatVersion'], 2],
-    ['no format', ['formatVersion'], undefined],
     ['a negative time', ['routes', 0, 'requestMs'], -1],
     ['a fraction', ['routes', 0, 'backends', 0, 'weight'], 0.5],
     ['more than a hundred percent', ['routes', 0, 'circuitBreaker', 'failurePercent'], 101],

@@ -48,6 +48,8 @@ const target = z.discriminatedUnion('type', [
     name: z.string(),
     portName: z.string(),
     path: z.string(),
+    /** The Service's first family: only slices of this one count. Unset: the family of the first slice. */
+    ipFamily: z.enum(['IPv4', 'IPv6']).optional(),
   }),
 ]);
 
@@ -96,6 +98,12 @@ const retry = z.object({
   budgetPercent: percent,
 });
 
+const loadBalancing = z.object({
+  strategy: z.enum(['LeastRequest', 'RoundRobin', 'PeakEWMA', 'PrefixHash']),
+  /** `SameZone`: endpoints meant for the proxy's own zone, where there are any. An operator of the release before does not say it. */
+  zonePreference: z.enum(['None', 'SameZone']).default('None'),
+});
+
 const route = z.object({
   name: z.string(),
   namespace: z.string(),
@@ -107,7 +115,7 @@ const route = z.object({
   requestMs: milliseconds,
   retry,
   circuitBreaker,
-  loadBalancing: z.object({strategy: z.enum(['LeastRequest', 'RoundRobin', 'PeakEWMA', 'PrefixHash'])}),
+  loadBalancing,
   stream: z.object({keepAliveMs: milliseconds}),
 });
 
@@ -120,8 +128,16 @@ const limits = z.object({
   drainPeriodMs: milliseconds,
 });
 
+const versionFault = (input: unknown): string => {
+  if (input === undefined) return 'there is no formatVersion';
+  return typeof input === 'number' ? `formatVersion ${input} is not known here` : 'formatVersion is not a number';
+};
+
+const ofAnotherFormat = (input: unknown): string =>
+  `${versionFault(input)}: this proxy reads formatVersion ${formatVersion}, so run an operator and proxies of one release`;
+
 export const gatewayConfigSchema = z.object({
-  formatVersion: z.literal(formatVersion),
+  formatVersion: z.literal(formatVersion, {error: ({input}) => ofAnotherFormat(input)}),
   gateway: z.object({name: z.string(), namespace: z.string(), generation: count}),
   limits,
   logging: z.object({level: z.enum(['error', 'warn', 'info', 'debug'])}),
@@ -140,6 +156,7 @@ export type CredentialName = z.infer<typeof credential>;
 export type TlsConfig = z.infer<typeof tls>;
 export type RetryReason = (typeof retryReasons)[number];
 export type Strategy = RouteConfig['loadBalancing']['strategy'];
+export type ZonePreference = RouteConfig['loadBalancing']['zonePreference'];
 
 /** Values of credentials by {@link credentialKey}. Never logged, never part of the config. */
 export type Credentials = ReadonlyMap<string, string>;

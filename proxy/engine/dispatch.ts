@@ -4,7 +4,7 @@ import {detailsOf} from '../wire/errors.ts';
 import type {ModelMatch} from '../routing/match.ts';
 import {endWithError, interrupt, type Call} from './call.ts';
 import type {Reply} from './failure.ts';
-import type {LiveRoute} from './live.ts';
+import type {LiveGateway, LiveRoute} from './live.ts';
 import type {Attempt} from './loan.ts';
 import {errorFrom, refusalAmong, unavailableError} from './outcome.ts';
 import type {Settled} from './receiver.ts';
@@ -71,6 +71,8 @@ function fail(trip: Trip): WholeAnswer | undefined {
 export type Dispatching = {
   engine: Engine;
   running: Roster<Call>;
+  /** What is live at the time of asking. */
+  latest: () => LiveGateway | undefined;
   call: Call;
   match: ModelMatch<LiveRoute>;
   /** How it is sent. */
@@ -79,9 +81,9 @@ export type Dispatching = {
 
 /** Undefined: the answer, or an error event, has gone out, or the caller has left. Throws {@link RequestError} while nothing has. */
 export async function dispatch(dispatching: Dispatching): Promise<WholeAnswer | undefined> {
-  const {engine, running, call, match, attempt} = dispatching;
+  const {engine, running, latest, call, match, attempt} = dispatching;
   const {route, exact} = match;
-  const search = new Search({engine, route, api: call.request.api, prefixHash: call.prefixHash});
+  const search = new Search({engine, route, latest, api: call.request.api, prefixHash: call.prefixHash});
   const trip: Trip = {engine, call, route, nameIsExact: exact, search, attempt, failures: []};
   route.budget.countRequest(engine.clock.now());
   if (remainingMs(trip) <= 0)

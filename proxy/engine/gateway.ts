@@ -1,5 +1,4 @@
 /** The one reference to the current config's live side, replaced whole, and the requests that run. */
-import {createHash} from 'node:crypto';
 import {retire, buildLive, type LiveContext, type LiveGateway, type LiveInput} from './live.ts';
 import {interrupt, type Call} from './call.ts';
 import {ask} from './ask.ts';
@@ -10,13 +9,23 @@ import type {LiveRoute} from './live.ts';
 import type {Attempt} from './loan.ts';
 import type {Engine} from './trip.ts';
 
+/** A config that was refused, while the one before stayed in use. */
+export type Rejection = {
+  /** SHA-256 in hex; '' if what came cannot be read at all. */
+  hash: string;
+  reason: string;
+};
+
 export type Gateway = {
   /** Undefined until the first config. */
   readonly live: LiveGateway | undefined;
-  /** SHA-256 of the config in use. */
+  /** SHA-256 in hex of the config in use, as it was read; '' if there is none. */
   readonly hash: string;
   /** Validated input only: this either replaces all or throws and changes nothing. */
-  update(input: LiveInput): void;
+  update(input: LiveInput, hash: string): void;
+  reject(rejection: Rejection): void;
+  /** The last config, if it was refused. */
+  readonly rejected: Rejection | undefined;
   /** `attempt`: how it is sent, in JSON unless given. */
   carry(call: Call, match: ModelMatch<LiveRoute>, attempt?: Attempt): Promise<WholeAnswer | undefined>;
   readonly running: number;
@@ -28,7 +37,10 @@ export type Gateway = {
 export function createGateway(engine: Engine, context: LiveContext): Gateway {
   let live: LiveGateway | undefined;
   let hash = '';
+  let rejected: Rejection | undefined;
+  let isClosed = false;
   const running = createRoster<Call>();
+  const latest = (): LiveGateway | undefined => live;
   return {
     get live() {
       return live;
@@ -36,13 +48,21 @@ export function createGateway(engine: Engine, context: LiveContext): Gateway {
     get hash() {
       return hash;
     },
-    update(input) {
+    update(input, nextHash) {
+      if (isClosed) return;
       const previous = live;
       live = buildLive(input, previous, context);
-      hash = createHash('sha256').update(JSON.stringify(input.config)).digest('hex');
+      hash = nextHash;
+      if (input.config !== previous?.config) rejected = undefined;
       if (previous !== undefined) retire(previous, live);
     },
-    carry: (call, match, attempt = ask) => dispatch({engine, running, call, match, attempt}),
+    reject(rejection) {
+      rejected = rejection;
+    },
+    get rejected() {
+      return rejected;
+    },
+    carry: (call, match, attempt = ask) => dispatch({engine, running, latest, call, match, attempt}),
     get running() {
       return running.members.length;
     },
@@ -50,6 +70,7 @@ export function createGateway(engine: Engine, context: LiveContext): Gateway {
       for (const call of Array.from(running.members)) interrupt(call, 'ShuttingDown'); // they leave meanwhile
     },
     close() {
+      isClosed = true;
       if (live !== undefined) retire(live, undefined);
     },
   };

@@ -1,13 +1,14 @@
 /** The live side of a config: routes with breakers, connections and counts. A new config takes over the state of what stays. */
-import {serviceKey, type Endpoint, type EndpointTable} from '../config/endpoint.ts';
+import type {EndpointTable} from '../config/endpoint.ts';
 import {
   routeName,
   type BackendConfig,
+  type BackendTarget,
   type Credentials,
   type GatewayConfig,
   type RouteConfig,
 } from '../config/schema.ts';
-import {createEjection, maxEjected, type Ejection} from '../routing/ejection.ts';
+import {maxEjected, type Ejection} from '../routing/ejection.ts';
 import {createModelTable, type ModelTable} from '../routing/match.ts';
 import {toRungs, type RungView} from '../routing/pick.ts';
 import {createRetryBudget, type RetryBudget} from '../routing/retry-budget.ts';
@@ -15,18 +16,16 @@ import {createStrategist, type Strategist} from '../routing/strategies.ts';
 import {resolveAccess, type Access} from './access.ts';
 import {createBreaker, type Breaker, type BreakerState} from './breaker.ts';
 import type {Clock} from './clock.ts';
-import {createConnections, type Connections} from './connections.ts';
+import type {Connections} from './connections.ts';
+import {buildEndpoints, hasSameCredentials, type Builder, type Pair} from './live-endpoints.ts';
+import {basePathOf, isLastResort, type Place} from './places.ts';
 import type {TlsSettings} from './tls-settings.ts';
 
 /** Attempts that run. Outlives even a changed credential: the server behind it is the same one, and as busy. */
 export type Load = {inFlight: number};
 
-export type LiveEndpoint = {
+export type LiveEndpoint = Place & {
   readonly id: string;
-  /** For logs and the admin port; never for callers. */
-  readonly address: string;
-  /** Scheme, host and port. */
-  readonly origin: string;
   /** The same object for as long as nothing about it changes. Undefined: as the origin says, with what the system trusts. */
   readonly tls: TlsSettings | undefined;
   readonly connections: Connections;
@@ -59,8 +58,14 @@ export type LiveBackend = Access & {
   readonly state: BackendState;
   /** None if its credentials are of no use, whatever its Service has. */
   readonly endpoints: readonly LiveEndpoint[];
+  /** Those that have left with something to be remembered if they come back. */
+  readonly departed: readonly LiveEndpoint[];
+  /** None of its endpoints is ready. Each of them stays what it is while this turns. */
+  readonly isLastResort: boolean;
   /** Its credentials are those that `config` names. */
   readonly isUsable: boolean;
+  /** Why it has not the credentials that are wanted for it. */
+  readonly credentialProblem: string | undefined;
   /** Stands where the caller's `/v1` stands; '' or `/…` without a slash at the end. */
   readonly basePath: string;
   isFull(): boolean;
@@ -86,69 +91,25 @@ export type LiveGateway = {
   readonly connections: ReadonlyMap<string, Connections>;
 };
 
-export type LiveInput = {config: GatewayConfig; credentials: Credentials; endpoints: EndpointTable};
+export type LiveInput = {
+  config: GatewayConfig;
+  credentials: Credentials;
+  endpoints: EndpointTable;
+  /** Where this proxy runs, as far as is known. */
+  ownZone?: string | undefined;
+};
 
 export type LiveContext = {
   clock: Clock;
   breakerChanged(route: RouteConfig, backend: BackendConfig, state: BreakerState): void;
 };
 
-/** Endpoints as origin and name; a URL is one endpoint. */
-function originsOf({target, tls}: BackendConfig, endpoints: EndpointTable): {origin: string; address: string}[] {
-  if (target.type === 'Url') {
-    const {origin, host} = new URL(target.url);
-    return [{origin, address: host}];
-  }
-  const host = ({address, port}: Endpoint): string => `${address.includes(':') ? `[${address}]` : address}:${port}`;
-  return (endpoints.get(serviceKey(target)) ?? []).map((endpoint) => ({
-    origin: `${tls === undefined ? 'http' : 'https'}://${host(endpoint)}`,
-    address: host(endpoint),
-  }));
-}
-
-const basePathOf = ({target}: BackendConfig): string =>
-  (target.type === 'Url' ? new URL(target.url).pathname : target.path).replace(/\/+$/, '');
+/** The same Service by another family of addresses is the same. */
+const withoutFamily = (target: BackendTarget): object =>
+  target.type === 'Service' ? {...target, ipFamily: undefined} : target;
 
 const backendKey = (route: RouteConfig, {name, target}: BackendConfig): string =>
-  JSON.stringify([routeName(route), name, target]);
-
-const credentialsOf = ({auth, tls}: BackendConfig): string => JSON.stringify([auth, tls]);
-
-const hasSameCredentials = (one: BackendConfig, other: BackendConfig): boolean =>
-  credentialsOf(one) === credentialsOf(other);
-
-type Builder = {
-  input: LiveInput;
-  previous: LiveGateway | undefined;
-  previousRoutes: ReadonlyMap<string, LiveRoute>;
-  context: LiveContext;
-  backends: Map<string, LiveBackend>;
-  connections: Map<string, Connections>;
-};
-
-/** Backends that speak TLS to one origin in different ways share no connection, and no session. */
-function connectionsTo(origin: string, {config, access}: Pair, {previous, connections}: Builder): Connections {
-  const key = JSON.stringify([origin, config.tls]);
-  const existing = connections.get(key) ?? previous?.connections.get(key) ?? createConnections(origin, access.tls);
-  connections.set(key, existing);
-  return existing;
-}
-
-/** Before the first sample: low enough to be tried, high enough not to draw every request at once. */
-const unknownLatencyMs = 100;
-
-type EndpointParts = Pick<LiveEndpoint, 'id' | 'address' | 'origin' | 'tls' | 'connections' | 'ejection' | 'load'>;
-
-const createEndpoint = (parts: EndpointParts): LiveEndpoint => ({
-  ...parts,
-  get inFlight() {
-    return parts.load.inFlight;
-  },
-  latencyMs: unknownLatencyMs,
-  latencyAt: -Infinity,
-  heldUntil: -Infinity,
-  isEjected: (now) => parts.ejection.isEjected(now),
-});
+  JSON.stringify([routeName(route), name, withoutFamily(target)]);
 
 function createState(route: RouteConfig, config: BackendConfig, load: Load, context: LiveContext): BackendState {
   return {
@@ -162,9 +123,6 @@ function createState(route: RouteConfig, config: BackendConfig, load: Load, cont
     notSpoken: new Map(),
   };
 }
-
-/** A target with the credentials for it. */
-type Pair = {config: BackendConfig; access: Access; /** Why there are none of use. */ problem?: string};
 
 const noAccess: Access = {authHeaders: [], tls: undefined};
 
@@ -181,27 +139,6 @@ function pairFor(wanted: BackendConfig, before: LiveBackend | undefined, credent
   const {target, auth, tls} = usable.config;
   return {config: {...wanted, target, auth, tls}, access: usable, problem: resolved.problem};
 }
-/** `before`: the same backend in the config before, at the same target. With other credentials only its load is taken over. */
-function buildEndpoints(
-  route: RouteConfig,
-  pair: Pair,
-  before: LiveBackend | undefined,
-  builder: Builder,
-): LiveEndpoint[] {
-  const {config, access} = pair;
-  const known = new Map(before?.endpoints.map((endpoint) => [endpoint.id, endpoint]));
-  const keeps = before !== undefined && hasSameCredentials(before.config, config);
-  return originsOf(config, builder.input.endpoints).map(({origin, address}) => {
-    const id = `${config.name}/${address}`;
-    const existing = known.get(id);
-    const connections = connectionsTo(origin, pair, builder);
-    if (keeps && existing !== undefined) return existing;
-    const load = existing?.load ?? {inFlight: 0};
-    const ejection = createEjection(route.circuitBreaker);
-    return createEndpoint({id, address, origin, tls: access.tls, connections, ejection, load});
-  });
-}
-
 function buildBackend(route: RouteConfig, wanted: BackendConfig, builder: Builder): LiveBackend {
   const named = builder.previousRoutes.get(routeName(route))?.backends.find(({config}) => config.name === wanted.name);
   const pair = pairFor(wanted, named, builder.input.credentials);
@@ -220,8 +157,10 @@ function buildBackend(route: RouteConfig, wanted: BackendConfig, builder: Builde
     priority: config.priority,
     maxEjectionPercent: route.circuitBreaker.maxEjectionPercent,
     state,
-    endpoints: isUsable ? buildEndpoints(route, pair, before, builder) : [],
+    ...(isUsable ? buildEndpoints(route, pair, before, builder) : {endpoints: [], departed: []}),
+    isLastResort: isLastResort(config, builder.input),
     isUsable,
+    credentialProblem: problem,
     basePath: basePathOf(config),
     authHeaders: access.authHeaders,
     tls: access.tls,
@@ -275,6 +214,10 @@ export function buildLive(input: LiveInput, previous: LiveGateway | undefined, c
   }
   return {config: input.config, routes, models, backends, connections};
 }
+
+/** What is asked now: until a credential has arrived that may be another target than the config's. */
+export const targetsOf = ({backends}: LiveGateway): BackendTarget[] =>
+  [...backends.values()].map(({config}) => config.target);
 
 /** Lets go of what `next` did not take over; attempts that still run there go on to their end. */
 export function retire(previous: LiveGateway, next: LiveGateway | undefined): void {

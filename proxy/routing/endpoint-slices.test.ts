@@ -18,11 +18,11 @@ const slice = (endpoints: Conditions[], fields: Partial<EndpointSlice> = {}): En
   ...fields,
 });
 
-/** `address:port` of each endpoint; undefined: the Service port is not known. */
+/** `address:port` of each endpoint, and `!` if it is a last resort; undefined: the Service port is not known. */
 const joined = (slices: EndpointSlice[], key = 'team-a/vllm:http'): string[] | undefined =>
   joinSlices(slices)
     .get(key)
-    ?.map(({address, port}) => `${address}:${port}`);
+    ?.map(({address, port, lastResort}) => `${address}:${port}${lastResort === true ? '!' : ''}`);
 
 describe('the endpoints of a Service', () => {
   it.each<[string, EndpointSlice[], string[]]>([
@@ -74,7 +74,27 @@ describe('the endpoints of a Service', () => {
       [slice([endpoint('10.0.0.1', {ready: false})]), slice([endpoint('10.0.0.1', {ready: true})])],
       ['10.0.0.1:8000'],
     ],
-    ['none where none serves', [slice([endpoint('10.0.0.1', {ready: false})])], []],
+    [
+      'those that are not ready, as a last resort, where none serves',
+      [
+        slice([endpoint('10.0.0.1', {ready: false}), endpoint('10.0.0.2', {ready: false, serving: false})]),
+        slice([endpoint('10.0.0.3', {ready: false, serving: false, terminating: false})]),
+      ],
+      ['10.0.0.1:8000!', '10.0.0.2:8000!', '10.0.0.3:8000!'],
+    ],
+    [
+      'not those that are not ready, while one still serves by another slice',
+      [
+        slice([endpoint('10.0.0.1', {ready: false, serving: false})]),
+        slice([endpoint('10.0.0.2', {ready: false, serving: true, terminating: true})]),
+      ],
+      ['10.0.0.2:8000'],
+    ],
+    [
+      'none where all terminate and none serves',
+      [slice([endpoint('10.0.0.1', {ready: false, serving: false, terminating: true})])],
+      [],
+    ],
     ['none where a slice is empty', [slice([])], []],
     ['the first of several addresses of one', [slice([{addresses: ['10.0.0.1', '10.0.0.9']}])], ['10.0.0.1:8000']],
     ['not one without an address', [slice([{addresses: []}])], []],
@@ -106,6 +126,13 @@ describe('the endpoints of a Service', () => {
     expect(joined(slices, 'team-a/vllm:metrics')).toEqual(['10.0.0.1:9090']);
   });
 
+  it('are a last resort on one port though ready on another', () => {
+    const other = {ports: [{name: 'metrics', port: 9090}]};
+    const slices = [slice([endpoint('10.0.0.1', {ready: false})]), slice([endpoint('10.0.0.1')], other)];
+    expect(joined(slices)).toEqual(['10.0.0.1:8000!']);
+    expect(joined(slices, 'team-a/vllm:metrics')).toEqual(['10.0.0.1:9090']);
+  });
+
   it('are kept under the empty name where the port has none', () => {
     expect(joined([slice([endpoint('10.0.0.1')], {ports: [{name: '', port: 80}]})], 'team-a/vllm:')).toEqual([
       '10.0.0.1:80',
@@ -126,6 +153,25 @@ describe('the endpoints of a Service', () => {
   it('are unknown, not none, without a slice', () => {
     expect(joined([], 'team-a/vllm:http')).toBeUndefined();
     expect(joined([slice([])], 'team-a/other:http')).toBeUndefined();
+  });
+
+  it.each<[string, EndpointSlice['addressType'], string[] | undefined]>([
+    ['the second one', 'IPv6', ['fd00::1:8000']],
+    ['the first one', 'IPv4', ['10.0.0.1:8000']],
+    ['one of which there is no slice', 'FQDN', undefined],
+  ])('are of the family that is asked for, be it %s', (_, family, expected) => {
+    const slices = [slice([endpoint('10.0.0.1')]), slice([endpoint('fd00::1')], {addressType: 'IPv6'})];
+    const table = joinSlices(slices, ({namespace, serviceName}) =>
+      `${namespace}/${serviceName}` === 'team-a/vllm' ? family : undefined,
+    );
+    expect(table.get('team-a/vllm:http')?.map(({address, port}) => `${address}:${port}`)).toEqual(expected);
+  });
+
+  it('keep the zones that they are meant for', () => {
+    const slices = [slice([endpoint('10.0.0.1', {zone: 'eu-1a', hintZones: ['eu-1a', 'eu-1b']})])];
+    expect(joinSlices(slices).get('team-a/vllm:http')).toEqual([
+      {address: '10.0.0.1', port: 8000, zone: 'eu-1a', zones: ['eu-1a', 'eu-1b']},
+    ]);
   });
 
   it('keep their zone', () => {

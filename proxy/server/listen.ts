@@ -16,13 +16,16 @@ export type ListenOptions = {
   requestTimeoutMs: number;
   /** `response`: of the request whose remainder was refused, if its head had been good. Returns the id to answer with. */
   refused: (code: ErrorCode, response: ServerResponse | undefined) => string;
+  /** Somebody has connected. */
+  connected?: () => void;
   /** Whether a request may go on in another protocol; without, `Upgrade` is ignored, as RFC 9110, 7.8 allows. */
   upgrades?: (request: IncomingMessage) => boolean;
 };
 
 export type Listener = {
   readonly port: number;
-  setMaxConnections(count: number | undefined): void;
+  /** For connections made from now on. */
+  setLimits(limits: {maxHeaderBytes: number; maxConnections?: number | undefined}): void;
   /** From now on every answer that has not begun says `connection: close`, and is the last on its connection. */
   closeAfterAnswers(): void;
   /** No new connections; idle ones close. Resolves when the last one has. */
@@ -133,6 +136,7 @@ export function listen(app: Express, options: ListenOptions): Promise<Listener> 
   });
   const answers = trackAnswers(server);
   server.on('request', app);
+  if (options.connected !== undefined) server.on('connection', options.connected);
   const endHandedOver = handOver(server, answers, classes);
   server.on('checkContinue', (request, response) => {
     deferContinue(request);
@@ -159,13 +163,16 @@ export function listen(app: Express, options: ListenOptions): Promise<Listener> 
 
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({port: options.port, host: options.host, backlog}, () => {
+    // Without a host Node takes every address of both families, or of IPv4 where the machine has no IPv6.
+    const host = options.host === '::' ? {} : {host: options.host};
+    server.listen({port: options.port, ...host, backlog}, () => {
       server.off('error', reject);
       server.on('error', () => {}); // a connection that could not be accepted (EMFILE): lost for its caller, not the end of all others
       resolve({
         port: (server.address() as AddressInfo).port,
-        setMaxConnections(count) {
-          server.maxConnections = count ?? Infinity;
+        setLimits({maxHeaderBytes, maxConnections = Infinity}) {
+          Object.assign(server, {maxHeaderSize: maxHeaderBytes}); // read for each new connection, though no type says so
+          server.maxConnections = maxConnections;
         },
         closeAfterAnswers: () => answers.closeAfter(),
         stop: () =>

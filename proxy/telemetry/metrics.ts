@@ -59,7 +59,9 @@ function createGauges(meter: Meter, sources: GaugeSources): void {
   const breaker = meter.createObservableGauge('modelroute.backend.breaker_state', {
     description: '0 closed, 1 half-open, 2 open.',
   });
-  const endpoints = meter.createObservableGauge('modelroute.backend.endpoints', {description: 'Endpoints known.'});
+  const endpoints = meter.createObservableGauge('modelroute.backend.endpoints', {
+    description: 'Endpoints known, those of last resort not counted.',
+  });
   meter.addBatchObservableCallback(
     (result) => {
       for (const {route, backend, ...gauge} of sources.backends()) {

@@ -32,7 +32,9 @@ describe('a YAML block of the docs', () => {
   });
 
   it('is found in those pages that have one', () => {
-    expect(new Set(blocks.map(({page}) => page))).toEqual(new Set(['README.md', 'docs/apis.md', 'docs/operations.md']));
+    expect(new Set(blocks.map(({page}) => page))).toEqual(
+      new Set(['README.md', 'docs/apis.md', 'docs/concepts.md', 'docs/operations.md']),
+    );
   });
 
   it('would be found wrong', () => {

@@ -71,8 +71,10 @@ describe('modelroute serve, when its file changes', () => {
     const upstream = await keep(startUpstream());
     const files = await folder();
     const serving = await keep(startServe(files.write('route.yaml', routeFile(upstream.url, 'before'))));
-    const loaded = (): Promise<string> => fetch(`${serving.admin}/loaded`).then((response) => response.text());
+    type Loaded = {hash: string; rejected: {reason: string} | null};
+    const loaded = async (): Promise<Loaded> => (await fetch(`${serving.admin}/loaded`)).json() as Promise<Loaded>;
     const before = await loaded();
+    expect(before.rejected).toBeNull();
 
     let rejections = 0;
     for (const [how, {text, why}] of Object.entries(broken)) {
@@ -84,7 +86,7 @@ describe('modelroute serve, when its file changes', () => {
       });
       expect(await served(serving)).toEqual(['before']);
       expect((await post(serving.url, chatBody({model: 'before'}))).status).toBe(200);
-      expect(await loaded()).toBe(before);
+      expect(await loaded()).toEqual({...before, rejected: {hash: '', reason: expect.stringMatching(why)}});
       expect((await fetch(`${serving.admin}/readyz`)).status).toBe(200);
     }
     const metrics = await fetch(`${serving.admin}/metrics`).then((response) => response.text());
@@ -92,6 +94,7 @@ describe('modelroute serve, when its file changes', () => {
 
     files.write('route.yaml', routeFile(upstream.url, 'after'));
     await expectServedSoon(serving, 'after');
+    expect((await loaded()).rejected).toBeNull();
     expect(serving.stderr()).toBe('');
   }, 20_000);
 

@@ -57,9 +57,18 @@ const forbidden: Record<string, string[]> = {
     '../../cli',
     '../../simulator',
   ],
-  'proxy/engine': ['../server', '../../operator/api', '../../cli', '../../simulator'],
-  'proxy/server': ['../../operator/api', '../../cli', '../../simulator'],
-  'proxy/telemetry': ['../engine', '../server', '../../operator/api', '../../kube', '../../cli', '../../simulator'],
+  'proxy/engine': ['../server', '../cluster', '../../operator/api', '../../kube', '../../cli', '../../simulator'],
+  'proxy/server': ['../cluster', '../../operator/api', '../../kube', '../../cli', '../../simulator'],
+  'proxy/cluster': ['../wire', '../server', '../telemetry', '../../operator/api', '../../cli', '../../simulator'],
+  'proxy/telemetry': [
+    '../engine',
+    '../server',
+    '../cluster',
+    '../../operator/api',
+    '../../kube',
+    '../../cli',
+    '../../simulator',
+  ],
   'operator/api': [
     '../plan',
     '../files',
@@ -89,6 +98,16 @@ const forbidden: Record<string, string[]> = {
     '../../cli',
     '../../simulator',
   ],
+  'operator/cluster': [
+    '../files',
+    '../reconcile',
+    '../../proxy/wire',
+    '../../proxy/engine',
+    '../../cli',
+    '../../simulator',
+  ],
+  'operator/reconcile': ['../files', '../../proxy/wire', '../../proxy/engine', '../../cli', '../../simulator'],
+  kube: ['../proxy/config', '../operator/api', '../cli', '../simulator'],
   simulator: ['../proxy/wire', '../operator/api', '../kube', '../cli'],
 };
 
@@ -110,6 +129,11 @@ const cases: Record<string, Case> = Object.fromEntries([
     ]),
   ),
   ['proxy/main.ts imports ../operator', imports('proxy/main.ts', '../operator/api/thing.ts')],
+  ['operator/main.ts imports ../proxy', imports('operator/main.ts', '../proxy/engine/thing.ts')],
+  ...['proxy/engine', 'proxy/server', 'proxy/cluster', 'operator/reconcile', 'kube'].map((folder) => [
+    `${folder}, which is thin, imports client-node`,
+    imports(`${folder}/imports-client-node.ts`, '@kubernetes/client-node'),
+  ]),
   ...pureFolders.flatMap((folder) => [
     ...[
       'node:fs',
@@ -162,6 +186,11 @@ const clean: Record<string, string> = {
     "import {isIP} from 'node:net';\nimport {thing} from '../wire/thing.ts';\nexport const used = [thing, isIP, Date.now()];\n",
   'proxy/server/clean.ts': "import {thing} from '../engine/thing.ts';\nexport const used = thing;\n",
   'operator/plan/clean.ts': "import {thing} from '../../proxy/config/thing.ts';\nexport const used = thing;\n",
+  'proxy/cluster/clean.ts':
+    "import {thing} from '../../kube/thing.ts';\nimport {other} from '../engine/thing.ts';\nexport const used = [thing, other];\n",
+  'operator/cluster/clean.ts':
+    "import {KubeConfig} from '@kubernetes/client-node';\nimport {thing} from '../../proxy/config/thing.ts';\nexport const used = [thing, KubeConfig];\n",
+  'operator/reconcile/clean.ts': "import {thing} from '../../proxy/config/thing.ts';\nexport const used = thing;\n",
   'cli/clean.ts':
     "import {thing} from '../proxy/wire/thing.ts';\nexport const used = [thing, process.env['HOME'], process.argv, Math.random()];\n",
 };
@@ -180,7 +209,7 @@ const write = (file: string, code: string): void => {
 async function lint(): Promise<Report> {
   const run = promisify(execFile)(
     process.execPath,
-    [join(root, 'node_modules/oxlint/bin/oxlint'), '--format', 'json', 'proxy', 'operator', 'simulator', 'cli'],
+    [join(root, 'node_modules/oxlint/bin/oxlint'), '--format', 'json', 'proxy', 'operator', 'kube', 'simulator', 'cli'],
     {
       cwd: project,
       maxBuffer: 64 * 1024 * 1024,

@@ -25,10 +25,14 @@ const noVariables = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith('MODELROUTE_') && !name.startsWith('NODE_')),
 );
 
-/** `file`: what `serve -f` is given; free ports. */
-export async function startServe(file: string): Promise<Serving> {
-  const command = ['cli/main.ts', 'serve', '-f', file, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
-  const child = spawn(process.execPath, command, {env: noVariables, stdio: ['ignore', 'pipe', 'pipe']});
+/** `file`: what `serve -f` is given. */
+export const startServe = (file: string): Promise<Serving> => startServing(['serve', '-f', file]);
+
+/** A sub-command that serves, on free ports, with these variables and no others that it would read. */
+export async function startServing(args: readonly string[], variables: Record<string, string> = {}): Promise<Serving> {
+  const command = ['cli/main.ts', ...args, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
+  const env = {...noVariables, ...variables};
+  const child = spawn(process.execPath, command, {env, stdio: ['ignore', 'pipe', 'pipe']});
   const log: Line[] = [];
   let rest = '';
   let stderr = '';

@@ -1,22 +1,10 @@
 import {execFile, spawn, type ChildProcess} from 'node:child_process';
-import {readFileSync} from 'node:fs';
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals';
+import {tourSteps} from '../tour-steps.ts';
 import {until} from '../until.ts';
 
 /** The README's tour as its reader takes it: `make run`, then every command, in order, with what it says comes back. */
-type Step = {command: string; expected: string[]};
-
-const readme = readFileSync('README.md', 'utf8');
-
-const steps: Step[] = [...readme.matchAll(/```console\n([\s\S]*?)```/g)].flatMap(([, block = '']) =>
-  block
-    .split(/^\$ /m)
-    .filter((part) => part !== '')
-    .map((part) => {
-      const [command = '', ...lines] = part.trimEnd().split('\n');
-      return {command, expected: lines.map((line) => line.replaceAll(/^… ?| ?…$/g, ''))};
-    }),
-);
+const steps = tourSteps('Tour, two minutes');
 
 const run = (command: string): Promise<string> =>
   new Promise((resolve) => {

@@ -1,4 +1,12 @@
+import {once} from 'node:events';
+import {createServer, type ServerResponse} from 'node:http';
+import type {AddressInfo} from 'node:net';
 import {afterEach, describe, expect, it} from '@jest/globals';
+import {systemClock} from '../../proxy/engine/clock.ts';
+import type {Gateway} from '../../proxy/engine/gateway.ts';
+import {createAdminApp} from '../../proxy/server/admin.ts';
+import type {Metrics} from '../../proxy/telemetry/metrics.ts';
+import {secret} from '../objects.ts';
 import {until} from '../until.ts';
 import {chatBody, keeper, post, startHarness, startUpstream, toInput, type Harness, type Setup} from './harness.ts';
 
@@ -36,11 +44,73 @@ describe('the admin port', () => {
       hash: expect.stringMatching(/^[\da-f]{64}$/),
       generation: expect.any(Number),
       routes: 1,
+      rejected: null,
+      missingCredentials: [],
     });
     proxy.update({routes: {chat: {backends: [{name: 'b', url: 'http://127.0.0.1:9/v1'}]}}});
     expect((await json<{hash: string}>(proxy, '/loaded')).hash).not.toBe(first.hash);
     proxy.update(unused);
     expect(await json(proxy, '/loaded')).toEqual(first);
+  });
+
+  it('says the hash that a config came with, and which one was refused until the next is taken', async () => {
+    const proxy = await keep(startHarness(unused));
+    proxy.proxy.update({...toInput(unused), hash: 'of-the-text'});
+    const rejection = {hash: 'of-another', reason: 'formatVersion 2 is not known here'};
+    proxy.proxy.rejected(rejection);
+    expect(await json(proxy, '/loaded')).toMatchObject({hash: 'of-the-text', rejected: rejection});
+    expect((await get(proxy, '/readyz')).status).toBe(200);
+    proxy.update(unused);
+    expect(await json(proxy, '/loaded')).toMatchObject({rejected: null});
+  });
+
+  it('keeps saying what was refused when only endpoints change', async () => {
+    const proxy = await keep(startHarness(unused));
+    const input = toInput(unused);
+    proxy.proxy.update(input);
+    proxy.proxy.rejected({hash: 'of-another', reason: 'no JSON'});
+    proxy.proxy.update({...input, endpoints: new Map([['team-a/vllm:http', []]])});
+    expect(await json(proxy, '/loaded')).toMatchObject({rejected: {hash: 'of-another', reason: 'no JSON'}});
+  });
+
+  it('names the routes whose credentials have not arrived', async () => {
+    const proxy = await keep(startHarness(unused));
+    const withKey = toInput({
+      routes: {
+        chat: {backends: [{name: 'a', url: 'http://127.0.0.1:9/v1', auth: {secretRef: {name: 'openai'}}}]},
+        other: {modelNames: ['other'], backends: [{name: 'a', url: 'http://127.0.0.1:9/v1'}]},
+      },
+      secrets: [secret()],
+    });
+    proxy.proxy.update({...withKey, credentials: new Map()});
+    expect(await json(proxy, '/loaded')).toMatchObject({routes: 2, missingCredentials: ['team-a/chat']});
+    proxy.proxy.update(withKey);
+    expect(await json(proxy, '/loaded')).toMatchObject({missingCredentials: []});
+  });
+
+  it.each([
+    ['10.0.0.7', 403],
+    ['fd00::7', 403],
+    ['::ffff:10.0.0.7', 403],
+    ['127.0.0.1', 200],
+    ['::1', 200],
+    ['::ffff:127.0.0.1', 200],
+  ])('shows the inside by the address that was called: on %s %i', async (localAddress, status) => {
+    const gateway = {live: undefined, hash: '', rejected: undefined} as unknown as Gateway; // all that the page asks it
+    const metrics = {serve: (_: unknown, response: ServerResponse) => response.end('metrics')} as unknown as Metrics;
+    const app = createAdminApp({gateway, clock: systemClock, metrics, notReady: () => undefined});
+    const server = createServer((request, response) => {
+      Object.defineProperty(request.socket, 'localAddress', {value: localAddress, configurable: true});
+      app(request, response);
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    await keep(Promise.resolve({close: async () => void server.close()}));
+    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    for (const path of ['/livez', '/readyz', '/loaded', '/metrics'])
+      expect([path, (await fetch(base + path)).status]).toEqual([path, 200]);
+    for (const path of ['/config', '/backends'])
+      expect([path, (await fetch(base + path)).status]).toEqual([path, status]);
+    if (status === 403) expect(await (await fetch(`${base}/config`)).text()).toContain('port-forward');
   });
 
   it('shows the config in use, its defaults filled in', async () => {

@@ -98,9 +98,9 @@ describe('a proxy that drains', () => {
     const {proxy, clock} = setup;
     const {stream, body} = await startStream(setup);
     const draining = track(proxy.proxy.drain());
-    await clock.advance(drainGraceMs - 1);
+    await clock.advance(drainGraceMs - 1_000);
     expect(await isRefused(proxy.port)).toBe(false);
-    await clock.advance(1);
+    await clock.advance(1_000);
     await until(() => isRefused(proxy.port), 'new connections to be refused');
     expect(await readiness(proxy)).toBe('503 draining\n');
 
@@ -112,6 +112,21 @@ describe('a proxy that drains', () => {
     expect(await body.rest()).toBe(role() + token('One') + token(' two') + finish() + done);
     await draining.promise;
     await until(() => setup.backend.openConnections() === 0, 'upstream connections to be closed');
+    expect(clock.pending).toBe(0);
+  });
+
+  it('goes on accepting while callers still come, for as long as a slow node may send them, and no longer', async () => {
+    const {proxy, clock} = await setUp();
+    const draining = track(proxy.proxy.drain());
+    await clock.advance(drainGraceMs - 1);
+    for (let waitedMs = 0; waitedMs < 29_500; waitedMs += 500) {
+      expect(await isRefused(proxy.port)).toBe(false);
+      await clock.advance(500);
+    }
+    expect(draining.isSettled()).toBe(false);
+    await clock.advance(501);
+    await until(() => isRefused(proxy.port), 'new connections to be refused');
+    await draining.promise;
     expect(clock.pending).toBe(0);
   });
 

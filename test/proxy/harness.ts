@@ -74,6 +74,12 @@ function logTo(lines: LogLine[]): Log {
   return {...log, error: atOnce('error'), warn: atOnce('warn'), info: atOnce('info'), debug: atOnce('debug')};
 }
 
+/** The product's own log, and what it has said so far. */
+export function linesOf(): {log: Log; lines: LogLine[]} {
+  const lines: LogLine[] = [];
+  return {log: logTo(lines), lines};
+}
+
 export async function startHarness(setup: Setup): Promise<Harness> {
   const log: LogLine[] = [];
   const proxy = await startProxy(

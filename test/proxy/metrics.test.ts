@@ -78,7 +78,7 @@ beforeAll(async () => {
   await (await fetch(`${proxy.url}/nowhere/${encodeURIComponent(strange)}`)).text();
   upstream.behave({do: 'malformedEvent', afterTokens: 2, data: 'no json'}, {times: 1});
   await ask({stream: true});
-  proxy.proxy.rejected();
+  proxy.proxy.rejected({hash: '', reason: 'no JSON'});
   upstream.behave({do: 'hang', where: 'AfterTokens', tokens: 1}, {times: 1});
   const running = await post(proxy.url, chatBody({stream: true}));
   await until(() => proxy.requests().length === 9, 'eight have ended').catch(() => {});

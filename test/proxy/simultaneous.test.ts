@@ -44,7 +44,7 @@ describe('requests that arrive in the same moment', () => {
     const proxy = await keep(
       startHarness({routes: {backends: [{name: 'local', url: local.url, maxConcurrentRequests: 3}]}}),
     );
-    local.behave({do: 'delay', ms: 100});
+    local.behave({do: 'delay', ms: 1_500});
     const answers = await Promise.all(Array.from({length: 30}, () => post(proxy.url, chatBody())));
     expect(answers.filter(({status}) => status === 200)).toHaveLength(3);
     expect(answers.filter(({status}) => status === 503)).toHaveLength(27);

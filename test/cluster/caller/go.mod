@@ -1,0 +1,3 @@
+module modelroute.dev/caller
+
+go 1.26
