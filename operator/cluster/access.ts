@@ -9,6 +9,7 @@ import {parse} from 'yaml';
 import {z} from 'zod';
 import type {Clock} from '../../kube/clock.ts';
 import {inClusterConfig, type KubeConfig} from '../../kube/credentials.ts';
+import {messageOf} from '../message-of.ts';
 import {createKubeconfigSource} from './kubeconfig-source.ts';
 
 export type AccessOptions = {
@@ -45,8 +46,6 @@ const followTokenFile = (user: User, entries: readonly unknown[], folder: string
   const {token: _token, ...rest} = user; // kubectl prefers the file
   return {...rest, authProvider: {name: 'tokenFile', config: {tokenFile: resolve(folder, found.user.tokenFile)}}};
 };
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function loadFile(file: string): Kubeconfig {
   const loaded = new Kubeconfig();

@@ -2,6 +2,7 @@
 import {KubeError} from '../../kube/errors.ts';
 import type {KubeObject} from '../../kube/objects.ts';
 import {applyFailed, nameInUse, pending, type Reason} from '../api/conditions.ts';
+import {messageOf} from '../message-of.ts';
 import type {Child, FleetState} from '../plan/fleet.ts';
 import {nameText} from '../plan/metadata.ts';
 import type {Applied as WriterResult, Writer} from './writer.ts';
@@ -139,7 +140,7 @@ function without(child: Child, result: Exclude<WriterResult, {object: KubeObject
 const failed = (error: unknown): NonNullable<FleetState['blocked']> => ({
   type: 'Programmed',
   reason: applyFailed,
-  message: error instanceof Error ? error.message : String(error),
+  message: messageOf(error),
 });
 
 const describe = ({kind, metadata}: Child): string => `${kind} ${nameText(metadata)}`;

@@ -8,7 +8,8 @@ import {isTerminating, type ApplyOutcome} from '../cluster/apply.ts';
 import type {Gather, Gathered} from '../cluster/gather.ts';
 import type {Writer} from '../cluster/writer.ts';
 import type {FleetState} from '../plan/fleet.ts';
-import {nameOf} from '../plan/metadata.ts';
+import {messageOf} from '../message-of.ts';
+import {nameOf, nameText} from '../plan/metadata.ts';
 import {lifeOf, type Life} from '../plan/on-demand.ts';
 import {plan} from '../plan/plan.ts';
 import {planStatus} from '../plan/status.ts';
@@ -45,8 +46,6 @@ const isHere = (gateway: ModelGateway | undefined): gateway is ModelGateway =>
 
 /** Without fractions, as Kubernetes has it. */
 const rfc3339 = (date: Date): string => date.toISOString().replace(/[.]\d+Z$/, 'Z');
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** What is not as it should be is looked at again by then. */
 const soonestMs = ({blocked, elsewhere, isStale}: ApplyOutcome): number => {
@@ -89,7 +88,6 @@ export function createReconciler(settings: ReconcilerSettings): Reconcile {
   };
 
   const create = async (found: Gathered): Promise<Outcome> => {
-    const key = `${found.name.namespace}/${found.name.name}`;
     try {
       await writer.createGateway(found.name);
     } catch (error) {
@@ -98,14 +96,14 @@ export function createReconciler(settings: ReconcilerSettings): Reconcile {
       const {nextMs} = await tell(found, plan(found.world), {...noFleet, blocked});
       return {type: 'Failed', error, afterMs: nextMs};
     }
-    log.info('gateway created on demand', {gateway: key});
+    log.info('gateway created on demand', {gateway: nameText(found.name)});
     return {type: 'Again', afterMs: lookAgainMs};
   };
 
   const remove = async (gateway: ModelGateway): Promise<Outcome> => {
     const isRemoved = await writer.removeGateway({...gateway});
     if (!isRemoved) return {type: 'Again', afterMs: staleMs}; // somebody has just touched it
-    log.info('gateway without routes removed', {gateway: `${gateway.metadata.namespace}/${gateway.metadata.name}`});
+    log.info('gateway without routes removed', {gateway: nameText(nameOf(gateway))});
     return {type: 'Done'};
   };
 
