@@ -1,8 +1,7 @@
 /** The table: metrics down, peers across, and what the floors say. */
-import {readFileSync, writeFileSync} from 'node:fs';
-import {format, resolveConfig} from 'prettier';
-import type {FloorResult, Measured, Spread, Values} from './results.ts';
+import type {FloorResult, Measured, Values} from './results.ts';
 import {spreadOf} from './results.ts';
+import {aligned, markdown, show, writeBetweenMarks} from './table.ts';
 
 export type Facts = {
   date: string;
@@ -49,16 +48,6 @@ const rows: Row[] = [
   {title: 'throughput after 1,000 aborts, % of before', metric: 'aborts.backPercent'},
   {title: 'streams left open after them', metric: 'aborts.leftOpen'},
 ];
-
-const digits = (value: number): string => {
-  const size = Math.abs(value);
-  return value.toFixed(Number.isInteger(value) || size >= 100 ? 0 : size >= 10 ? 1 : 2);
-};
-
-const show = ({median, min, max}: Spread): string => {
-  const [low, high] = [digits(min), digits(max)];
-  return low === high ? digits(median) : `${digits(median)} (${low}–${high})`;
-};
 
 const cell = (values: number[], divide: number): string => {
   const spread = spreadOf(values.map((value) => value / divide));
@@ -109,13 +98,6 @@ function faultLines(measured: readonly Measured[]): string[] {
 const factLine = ({date, command, node, cores, rounds, seconds, othersPercent, stolenPercent}: Facts): string =>
   `${date}, \`${command}\`, Node ${node}, ${cores} cores, ${rounds} interleaved rounds of ${seconds} s each; meanwhile ${othersPercent.toFixed(1)} % of a core went to other processes, ${stolenPercent.toFixed(1)} % to other machines.`;
 
-const aligned = (lines: string[][]): string => {
-  const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
-  const pad = (text: string, column: number): string =>
-    column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0);
-  return lines.map((line) => line.map(pad).join('  ')).join('\n');
-};
-
 export const asText = (report: Report): string =>
   [
     factLine(report.facts),
@@ -127,11 +109,6 @@ export const asText = (report: Report): string =>
     ...faultLines(report.measured),
   ].join('\n');
 
-const markdown = ([head = [], ...lines]: string[][]): string =>
-  [head, head.map((_, column) => (column === 0 ? '---' : '--:')), ...lines]
-    .map((line) => `| ${line.join(' | ')} |`)
-    .join('\n');
-
 const asMarkdown = (report: Report): string =>
   [
     factLine(report.facts),
@@ -141,13 +118,5 @@ const asMarkdown = (report: Report): string =>
     ...faultLines(report.measured).map((line) => `- ${line}`),
   ].join('\n\n');
 
-const [begin, end] = ['<!-- make bench: begin -->', '<!-- make bench: end -->'];
-
-/** Rewrites what stands between the marks; the prose around them is people's. */
-export async function writeMarkdown(file: string, report: Report): Promise<void> {
-  const text = readFileSync(file, 'utf8');
-  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-  if (from === -1 || to < from) throw new Error(`${file} has no "${begin}" … "${end}"`);
-  const written = `${text.slice(0, from + begin.length)}\n\n${asMarkdown(report)}\n\n${text.slice(to)}`;
-  writeFileSync(file, await format(written, {...(await resolveConfig(file)), parser: 'markdown'}));
-}
+export const writeMarkdown = (file: string, report: Report): Promise<void> =>
+  writeBetweenMarks(file, 'make bench', asMarkdown(report));

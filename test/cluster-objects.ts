@@ -1,7 +1,7 @@
 /** What a proxy finds in a cluster, as the operator, the kubelet and the API server write it. */
 import {createHash} from 'node:crypto';
 import {gzipSync} from 'node:zlib';
-import {serviceLabel} from '../proxy/cluster/slice.ts';
+import {serviceLabel} from '../proxy/config/slice.ts';
 import type {Credentials, GatewayConfig} from '../proxy/config/schema.ts';
 
 export const configMapsIn = (namespace: string): string => `/api/v1/namespaces/${namespace}/configmaps`;

@@ -1,5 +1,6 @@
 /** All reads of a reconcile: from synced caches to what the plan is made of. */
 import type {EndpointSlice} from '../../proxy/config/endpoint.ts';
+import {readSlice, serviceLabel} from '../../proxy/config/slice.ts';
 import type {KubeObject} from '../../kube/objects.ts';
 import type {IndexFunction} from '../../kube/store-index.ts';
 import type {ModelGateway, ModelRoute} from '../api/generated.ts';
@@ -10,7 +11,7 @@ import {referencesOf} from '../plan/references.ts';
 import type {ObjectName, SecretValue, ServiceValue, World} from '../plan/world.ts';
 import type {Caches} from './caches.ts';
 import {childKindNames} from './kinds.ts';
-import {readSecretObject, readService, readSlice, serviceNameLabel} from './read-objects.ts';
+import {readSecretObject, readService} from './read-objects.ts';
 
 export type Gathered = {
   name: ObjectName;
@@ -43,7 +44,7 @@ export const ownerOf = ({metadata: {labels = {}}}: KubeObject): string[] => {
 
 /** The Service whose slice it is. */
 export const servicesOf: IndexFunction<KubeObject> = ({metadata: {namespace = '', labels = {}}}) => {
-  const service = labels[serviceNameLabel];
+  const service = labels[serviceLabel];
   return service === undefined ? [] : [nameText({namespace, name: service})];
 };
 
@@ -86,7 +87,8 @@ export function createGather(
   const slicesOf = (services: readonly string[]): EndpointSlice[] =>
     [...new Set(services)]
       .flatMap((service) => caches.of('EndpointSlice').byIndex(byService, service))
-      .flatMap((slice) => readSlice(slice) ?? []);
+      .map(readSlice)
+      .flatMap((read) => ('slice' in read ? [read.slice] : [])); // the proxies tell of the others
 
   return (name) => {
     const key = nameText(name);

@@ -1,6 +1,6 @@
 import {describe, expect, it} from '@jest/globals';
 import {slice} from '../../test/objects.ts';
-import {proxyAddresses, readSecretObject, readService, readSlice} from './read-objects.ts';
+import {proxyAddresses, readSecretObject, readService} from './read-objects.ts';
 
 const metadata = {name: 'vllm', namespace: 'team-a', uid: 'u', resourceVersion: '7'};
 
@@ -17,6 +17,16 @@ describe('a Service', () => {
       ],
       ipFamily: 'IPv6',
     });
+  });
+
+  it('whose port is open for UDP and TCP is read with the one that requests can go to', () => {
+    const spec = {
+      ports: [
+        {name: 'h3', port: 443, protocol: 'UDP'},
+        {name: 'https', port: 443, protocol: 'TCP'},
+      ],
+    };
+    expect(readService({metadata, spec}).ports).toEqual([{name: 'https', port: 443}]);
   });
 
   it('without ports has none', () => {
@@ -51,50 +61,6 @@ describe('a Secret', () => {
 
   it('without data has no values', () => {
     expect(readSecretObject({metadata}).values).toEqual({});
-  });
-});
-
-describe('an EndpointSlice', () => {
-  const labelled = {...metadata, labels: {'kubernetes.io/service-name': 'vllm'}};
-
-  it('is read with ports, addresses and conditions', () => {
-    const object = {
-      metadata: labelled,
-      addressType: 'IPv4',
-      ports: [
-        {name: 'http', port: 8000},
-        {name: '', port: null},
-      ],
-      endpoints: [
-        {addresses: ['10.0.0.1'], conditions: {ready: true, serving: true, terminating: false}, zone: 'a'},
-        {addresses: ['10.0.0.2'], conditions: {ready: null}},
-        {addresses: ['10.0.0.3']},
-      ],
-    };
-    expect(readSlice(object)).toEqual({
-      namespace: 'team-a',
-      serviceName: 'vllm',
-      addressType: 'IPv4',
-      ports: [{name: 'http', port: 8000}],
-      endpoints: [
-        {addresses: ['10.0.0.1'], ready: true, serving: true, terminating: false},
-        {addresses: ['10.0.0.2']},
-        {addresses: ['10.0.0.3']},
-      ],
-    });
-  });
-
-  it('without ports and endpoints has none, as the API server writes them', () => {
-    const object = {metadata: labelled, addressType: 'IPv4', ports: null, endpoints: null};
-    expect(readSlice(object)).toMatchObject({ports: [], endpoints: []});
-  });
-
-  it('of no Service is not read', () => {
-    expect(readSlice({metadata, addressType: 'IPv4'})).toBeUndefined();
-  });
-
-  it('of an unknown form is not read', () => {
-    expect(readSlice({metadata: labelled, addressType: 'Carrier', endpoints: []})).toBeUndefined();
   });
 });
 

@@ -2,11 +2,11 @@
 import {isIPv4, isIPv6} from 'node:net';
 import {z} from 'zod';
 import type {EndpointSlice} from '../../proxy/config/endpoint.ts';
+import {readEndpoint, serviceLabel} from '../../proxy/config/slice.ts';
 import type {SourceObject} from './identity.ts';
 import {type FileProblem, problemAt} from './problem.ts';
 import {schemaProblems} from './schema-problems.ts';
 
-const serviceLabel = 'kubernetes.io/service-name';
 const condition = z.boolean('must be true or false').nullish();
 
 const sliceSchema = z.strictObject({
@@ -69,20 +69,6 @@ const addressProblems = (object: SourceObject, {addressType, endpoints}: SliceDo
     ),
   );
 
-const endpointOf = ({
-  addresses,
-  conditions,
-  zone,
-  hints,
-}: SliceDocument['endpoints'][number]): EndpointSlice['endpoints'][number] => ({
-  addresses,
-  ...(typeof zone === 'string' ? {zone} : {}),
-  ...(Array.isArray(hints?.forZones) ? {hintZones: hints.forZones.map(({name}) => name)} : {}),
-  ...(typeof conditions?.ready === 'boolean' ? {ready: conditions.ready} : {}),
-  ...(typeof conditions?.serving === 'boolean' ? {serving: conditions.serving} : {}),
-  ...(typeof conditions?.terminating === 'boolean' ? {terminating: conditions.terminating} : {}),
-});
-
 export const readEndpointSlice = (object: SourceObject): ReadEndpointSlice => {
   const parsed = sliceSchema.safeParse(object.value);
   if (!parsed.success) return {problems: schemaProblems(object, parsed.error)};
@@ -92,7 +78,7 @@ export const readEndpointSlice = (object: SourceObject): ReadEndpointSlice => {
     serviceName: metadata.labels[serviceLabel],
     addressType,
     ports: ports.map(({name, port}) => ({name: name ?? '', port})),
-    endpoints: endpoints.map(endpointOf),
+    endpoints: endpoints.map(readEndpoint),
   };
   return {slice, problems: addressProblems(object, parsed.data)};
 };

@@ -15,7 +15,7 @@ import type {Writer} from '../cluster/writer.ts';
 import type {Log} from '../log.ts';
 import {planChildren, type ChildrenInput} from '../plan/children/children.ts';
 import {configName, credentialsName} from '../plan/children/names.ts';
-import type {Child, FleetState} from '../plan/fleet.ts';
+import type {FleetState} from '../plan/fleet.ts';
 import {nameOf, nameText} from '../plan/metadata.ts';
 import {leftOvers} from '../plan/ownership.ts';
 import type {Plan} from '../plan/world.ts';
@@ -41,23 +41,6 @@ export type FleetBuilder = {
   /** Of a gateway that is not there, or going: what it owns in its namespace goes by itself. */
   tearDown(found: Gathered): Promise<Built>;
 };
-
-/** In the order in which they are applied: what a proxy may do before what it reads, and that before the proxy. */
-const order = [
-  'ServiceAccount',
-  'Role',
-  'RoleBinding',
-  'NetworkPolicy',
-  'Secret',
-  'ConfigMap',
-  'Service',
-  'PodDisruptionBudget',
-  'Deployment',
-  'HorizontalPodAutoscaler',
-];
-
-const inOrder = (children: readonly Child[]): Child[] =>
-  [...children].sort((one, other) => order.indexOf(one.kind) - order.indexOf(other.kind));
 
 const childOf = ({children, name: {namespace}}: Gathered, kind: string, name: string): KubeObject | undefined =>
   children.find(({kind: is, metadata}) => is === kind && metadata.namespace === namespace && metadata.name === name);
@@ -158,15 +141,17 @@ export function createFleetBuilder(settings: FleetBuilderSettings): FleetBuilder
     async build(found, gateway, planned, force) {
       const objects = objectsOf(found, gateway, planned);
       const {proxyImage, imagePullPolicy} = settings;
-      const children = planChildren({
-        gateway,
-        servedNamespaces: servedNamespaces(planned.config),
-        proxyImage,
-        imagePullPolicy,
-        currentDeployment: await deploymentOf(found, gateway),
-      });
       const {tooLarge} = objects;
-      const wanted = inOrder(tooLarge === undefined ? [...children, objects.secret, objects.configMap] : children);
+      const wanted = planChildren(
+        {
+          gateway,
+          servedNamespaces: servedNamespaces(planned.config),
+          proxyImage,
+          imagePullPolicy,
+          currentDeployment: await deploymentOf(found, gateway),
+        },
+        tooLarge === undefined ? [objects.secret, objects.configMap] : [],
+      );
       const applied = await applier.apply(wanted, found.children, force);
       const isWhole = applied.blocked === undefined && !applied.isStale;
       const owner = {...found.name, uid: gateway.metadata.uid ?? ''};

@@ -4,7 +4,7 @@ import type {EndpointSlice} from '../config/endpoint.ts';
 import {isRefusal} from './api-trouble.ts';
 import type {Watching} from './named-object.ts';
 import {createRefusal, type Refusal} from './refusal.ts';
-import {serviceLabel} from './slice.ts';
+import {serviceLabel} from '../config/slice.ts';
 import {createSliceStore, type SliceListener, type SliceStore} from './slice-store.ts';
 
 export type NamespaceWatch = {

@@ -3,7 +3,7 @@ import {keyOf} from '../../kube/store.ts';
 import type {KubeObject} from '../../kube/objects.ts';
 import type {ReflectorOptions} from '../../kube/reflector.ts';
 import type {EndpointSlice} from '../config/endpoint.ts';
-import {readSlice} from './slice.ts';
+import {readSlice} from '../config/slice.ts';
 
 export type SliceStore = ReflectorOptions<KubeObject>['store'] & {
   /** Those of Services that are named, in the same order in every proxy. The same list until something changes. */

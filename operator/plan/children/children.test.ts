@@ -4,15 +4,16 @@ import type {ModelGatewaySpec} from '../../api/generated.ts';
 import type {Child} from '../fleet.ts';
 import {planChildren, type ChildrenInput} from './children.ts';
 
+const input: ChildrenInput = {
+  gateway: modelGateway({uid: 'uid-1'}),
+  servedNamespaces: [],
+  proxyImage: 'example.com/modelroute:1',
+  imagePullPolicy: 'IfNotPresent',
+  currentDeployment: undefined,
+};
+
 const plan = (spec: ModelGatewaySpec = {}, rest: Partial<ChildrenInput> = {}): Child[] =>
-  planChildren({
-    gateway: modelGateway({uid: 'uid-1'}, spec),
-    servedNamespaces: [],
-    proxyImage: 'example.com/modelroute:1',
-    imagePullPolicy: 'IfNotPresent',
-    currentDeployment: undefined,
-    ...rest,
-  });
+  planChildren({...input, gateway: modelGateway({uid: 'uid-1'}, spec), ...rest});
 
 const texts = (children: Child[]): string[] =>
   children.map(({kind, metadata: {namespace, name}}) => `${kind} ${namespace}/${name}`);
@@ -39,6 +40,18 @@ const own = [
 
 describe('a gateway', () => {
   it('becomes these, what pods need first', () => expect(texts(plan())).toEqual(own));
+
+  it('has what its pods mount once they may read it, and before they are there', () => {
+    const mounted = ['Secret', 'ConfigMap'].map((kind) => ({
+      apiVersion: 'v1',
+      kind,
+      metadata: {name: 'models-config', namespace: 'team-a', labels: {}},
+    }));
+    const kinds = planChildren({...input, servedNamespaces: ['team-b']}, mounted).map(({kind}) => kind);
+    expect(kinds.indexOf('Secret')).toBe(kinds.lastIndexOf('RoleBinding') + 2); // the NetworkPolicy is between them
+    expect(kinds.indexOf('ConfigMap')).toBe(kinds.indexOf('Secret') + 1);
+    expect(kinds.indexOf('Deployment')).toBeGreaterThan(kinds.indexOf('ConfigMap'));
+  });
 
   it('has an autoscaler if it asks for one', () => {
     expect(texts(plan({autoscaling: {maxReplicas: 3}}))).toEqual([...own, 'HorizontalPodAutoscaler team-a/models']);

@@ -1,4 +1,4 @@
-/** The objects that a gateway becomes, but for its config and credentials. */
+/** The objects that a gateway becomes. */
 import type {Child} from '../fleet.ts';
 import {nameOf} from '../metadata.ts';
 import {farGrant, ownGrant, serviceAccount} from './access.ts';
@@ -12,10 +12,10 @@ import {service} from './service.ts';
 export type {ChildrenInput} from './input.ts';
 
 /**
- * In the order in which they are made: what a pod needs comes before the pods, and who may call is settled before anybody can. The config
- * and the credentials, which the pods mount, belong before all of them.
+ * In the order in which they are applied: what a proxy may do comes before what it reads, that before the pods, and who may call is
+ * settled before anybody can. `mounted`: the credentials and the config, in this order.
  */
-export const planChildren = (input: ChildrenInput): Child[] => {
+export const planChildren = (input: ChildrenInput, mounted: readonly Child[] = []): Child[] => {
   const {gateway, servedNamespaces} = input;
   const own = nameOf(gateway).namespace;
   const far = [...new Set(servedNamespaces)].filter((namespace) => namespace !== own).sort();
@@ -25,6 +25,7 @@ export const planChildren = (input: ChildrenInput): Child[] => {
     ...ownGrant(gateway),
     ...far.flatMap((namespace) => farGrant(gateway, namespace)),
     networkPolicy(gateway),
+    ...mounted,
     service(gateway),
     disruptionBudget(gateway),
     deployment(input),

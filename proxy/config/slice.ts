@@ -1,6 +1,6 @@
-/** An EndpointSlice as the API server sends it (discovery.k8s.io/v1), to the parts of it that matter. */
+/** An EndpointSlice as the API server sends it (discovery.k8s.io/v1), to the parts of it that matter: on both sides of the contract. */
 import {z} from 'zod';
-import type {EndpointSlice} from '../config/endpoint.ts';
+import type {EndpointSlice} from './endpoint.ts';
 
 export const serviceLabel = 'kubernetes.io/service-name';
 
@@ -25,9 +25,10 @@ const sliceSchema = z.object({
     .nullish(),
 });
 
-type Parsed = z.infer<typeof sliceSchema>;
+type SliceObject = z.infer<typeof sliceSchema>;
+type EndpointObject = NonNullable<SliceObject['endpoints']>[number];
 
-const portsOf = ({ports}: Parsed): EndpointSlice['ports'] =>
+const portsOf = ({ports}: SliceObject): EndpointSlice['ports'] =>
   (ports ?? []).flatMap(({name, port, protocol}) =>
     typeof port === 'number' && (protocol ?? 'TCP') === 'TCP' ? [{name: name ?? '', port}] : [],
   );
@@ -36,19 +37,24 @@ const portsOf = ({ports}: Parsed): EndpointSlice['ports'] =>
 const given = <Key extends string, Value>(key: Key, value: Value | null | undefined): Partial<Record<Key, Value>> =>
   value === null || value === undefined ? {} : ({[key]: value} as Record<Key, Value>); // TypeScript widens computed keys
 
-const endpointsOf = ({endpoints}: Parsed): EndpointSlice['endpoints'] =>
-  (endpoints ?? []).map(({addresses, conditions, zone, hints}) => ({
-    addresses,
-    ...given('zone', zone),
-    ...given(
-      'hintZones',
-      hints?.forZones?.map(({name}) => name),
-    ),
-    ...given('ready', conditions?.ready),
-    ...given('serving', conditions?.serving),
-    ...given('terminating', conditions?.terminating),
-  }));
+export const readEndpoint = ({
+  addresses,
+  conditions,
+  zone,
+  hints,
+}: EndpointObject): EndpointSlice['endpoints'][number] => ({
+  addresses,
+  ...given('zone', zone),
+  ...given(
+    'hintZones',
+    hints?.forZones?.map(({name}) => name),
+  ),
+  ...given('ready', conditions?.ready),
+  ...given('serving', conditions?.serving),
+  ...given('terminating', conditions?.terminating),
+});
 
+/** `problem`: the fields that cannot be read, and why. */
 export function readSlice(object: unknown): {slice: EndpointSlice} | {problem: string} {
   const {data, error} = sliceSchema.safeParse(object);
   if (data === undefined)
@@ -60,7 +66,7 @@ export function readSlice(object: unknown): {slice: EndpointSlice} | {problem: s
       serviceName: metadata.labels[serviceLabel],
       addressType,
       ports: portsOf(data),
-      endpoints: endpointsOf(data),
+      endpoints: (data.endpoints ?? []).map(readEndpoint),
     },
   };
 }
