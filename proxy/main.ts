@@ -67,9 +67,8 @@ const sleep = (clock: Clock, ms: number): Promise<void> => new Promise((resolve)
 const quietMs = 1_000;
 const longestExtraMs = 30_000;
 
-/** A node that is busy sends callers here for longer than the grace period: they must not find a closed port. */
-async function untilNobodyComes(lastConnectionAt: () => number, clock: Clock): Promise<void> {
-  const latest = clock.now() + longestExtraMs;
+/** A node that is busy sends callers here for longer than the grace period: they must not find a closed port. `latest`: clock time. */
+async function untilNobodyComes(lastConnectionAt: () => number, clock: Clock, latest: number): Promise<void> {
   for (;;) {
     const now = clock.now();
     const waitMs = Math.min(lastConnectionAt() + quietMs, latest) - now;
@@ -86,9 +85,11 @@ async function drain(
   const drainPeriodMs = gateway.live?.config.limits.drainPeriodMs ?? 0;
   log.info('draining', {running: gateway.running, drainPeriodMs});
   await sleep(clock, graceMs);
-  if (graceMs > 0) await untilNobodyComes(lastConnectionAt, clock);
+  const graceEnd = clock.now();
+  if (graceMs > 0) await untilNobodyComes(lastConnectionAt, clock, graceEnd + Math.min(longestExtraMs, drainPeriodMs));
   const stopped = listener.stop();
-  let next = clock.after(drainPeriodMs, () => {
+  // Of the drain period, whoever came meanwhile: the kubelet kills soon after its end.
+  let next = clock.after(graceEnd + drainPeriodMs - clock.now(), () => {
     log.warn('drain period over', {running: gateway.running});
     gateway.shutDown();
     next = clock.after(1_000, () => listener.closeAll()); // error events have had time to leave

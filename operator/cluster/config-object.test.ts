@@ -2,6 +2,7 @@ import {randomBytes} from 'node:crypto';
 import {createHash} from 'node:crypto';
 import {gunzipSync, gzipSync} from 'node:zlib';
 import {describe, expect, it} from '@jest/globals';
+import {longestConfigText} from '../../proxy/config/schema.ts';
 import {modelGateway, modelRoute, secret, urlBackend, world} from '../../test/objects.ts';
 import {plan} from '../plan/plan.ts';
 import {configObjects, readConfigMap, readCredentials, type ConfigObjects} from './config-object.ts';
@@ -88,6 +89,11 @@ describe('what is too large to be stored', () => {
     );
     const repeated = {...planned.config, routes: [{...route!, modelNames: ['x'.repeat(2_000_000)]}]};
     expect(publish({config: repeated}).tooLarge).toBeUndefined();
+  });
+
+  it('is a config of more than a proxy unpacks, however well it is compressed', () => {
+    const config = {...planned.config, routes: [{...route!, modelNames: ['x'.repeat(longestConfigText)]}]};
+    expect(publish({config}).tooLarge).toMatch(/has 335\d\d KB; a proxy takes at most 33555 KB: move routes/);
   });
 
   it('is more than 900 KB of credentials', () => {

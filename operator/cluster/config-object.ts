@@ -6,7 +6,7 @@ import {createHash} from 'node:crypto';
 import {gunzipSync, gzipSync} from 'node:zlib';
 import {z} from 'zod';
 import type {KubeObject} from '../../kube/objects.ts';
-import type {Credentials, GatewayConfig} from '../../proxy/config/schema.ts';
+import {longestConfigText, type Credentials, type GatewayConfig} from '../../proxy/config/schema.ts';
 import type {ModelGateway} from '../api/generated.ts';
 import {childMetadata} from '../plan/children/child-metadata.ts';
 import {configName, credentialsName} from '../plan/children/names.ts';
@@ -39,14 +39,16 @@ const credentialsKey = 'credentials.json';
 
 /** As stored, below the 1 MiB that the API server takes. */
 const maxBytes = 900_000;
-const maxTextBytes = 64 * 1_048_576;
 
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 const kilobytes = (bytes: number): string => `${Math.ceil(bytes / 1_000)} KB`;
 
-const tooLargeOf = (config: Buffer, credentials: Buffer): string | undefined => {
+const tooLargeOf = (text: string, config: Buffer, credentials: Buffer): string | undefined => {
   const most = `at most ${kilobytes(maxBytes)} can be stored`;
+  const textBytes = Buffer.byteLength(text);
+  if (textBytes > longestConfigText)
+    return `the config of this gateway's routes has ${kilobytes(textBytes)}; a proxy takes at most ${kilobytes(longestConfigText)}: move routes to another gateway`;
   if (config.length > maxBytes)
     return `the config of this gateway's routes has ${kilobytes(config.length)} compressed; ${most}: move routes to another gateway`;
   if (credentials.length > maxBytes)
@@ -60,7 +62,7 @@ export function configObjects({gateway, config, credentials, keep}: ConfigObject
   const zipped = gzipSync(text); // it holds no time
   const sorted = [...new Map([...keep, ...credentials])].sort(([a], [b]) => (a < b ? -1 : 1));
   const values = Buffer.from(JSON.stringify(Object.fromEntries(sorted)));
-  const tooLarge = tooLargeOf(zipped, values);
+  const tooLarge = tooLargeOf(text, zipped, values);
   const {name} = gateway.metadata;
   return {
     secret: {
@@ -91,7 +93,7 @@ export function readConfigMap(object: KubeObject): {text: string; hash: string} 
   if (data === undefined) return undefined;
   try {
     const zipped = Buffer.from(data.binaryData[configKey], 'base64');
-    const text = gunzipSync(zipped, {maxOutputLength: maxTextBytes}).toString('utf8');
+    const text = gunzipSync(zipped, {maxOutputLength: longestConfigText}).toString('utf8');
     return {text, hash: hashOf(text)};
   } catch {
     return undefined;

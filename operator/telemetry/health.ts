@@ -38,8 +38,9 @@ export function serveHealth({host, port, metrics, notAlive, notReady}: HealthSet
   const server: Server = createServer(app);
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({host, port}, () => {
-      server.off('error', reject);
+    // As for the proxy: without a host Node takes IPv6 and IPv4, or IPv4 alone where the kernel has no other.
+    server.listen({...(host !== '::' && {host}), port}, () => {
+      server.off('error', reject).on('error', () => {}); // of one connection, such as EMFILE
       resolve({
         port: (server.address() as AddressInfo).port,
         close: () =>

@@ -70,6 +70,8 @@ export function createSliceStore({changed, unreadable, isNamed, before}: SliceSt
     replace(objects) {
       const last = slices;
       slices = new Map();
+      const keys = new Set(objects.map(keyOf));
+      for (const key of told) if (!keys.has(key)) told.delete(key);
       for (const object of objects) put(object, last.get(keyOf(object)) ?? before(keyOf(object)));
       done();
     },

@@ -2,7 +2,7 @@
 import {createHash} from 'node:crypto';
 import {gunzipSync} from 'node:zlib';
 import {z} from 'zod';
-import {gatewayConfigSchema, type Credentials, type GatewayConfig} from '../config/schema.ts';
+import {gatewayConfigSchema, longestConfigText, type Credentials, type GatewayConfig} from '../config/schema.ts';
 import type {Rejection} from '../engine/gateway.ts';
 
 export type ObjectName = {namespace: string; name: string};
@@ -18,8 +18,6 @@ export type StoredCredentials = {credentials: Credentials} | {problem: string};
 export const configFile = 'config.json.gz';
 export const credentialsFile = 'credentials.json';
 
-/** What an object of 1 MiB may unpack to: many times the largest config, and no more than a small pod has memory for. */
-const longestText = 32 * 1_048_576;
 const mostIssues = 3;
 
 function parseJson(text: string): unknown {
@@ -38,7 +36,7 @@ function describeIssues({issues}: z.ZodError): string {
 
 function unpack(gzip: Uint8Array): Buffer | string {
   try {
-    return gunzipSync(gzip, {maxOutputLength: longestText});
+    return gunzipSync(gzip, {maxOutputLength: longestConfigText});
   } catch (error) {
     return `${configFile} cannot be unpacked: ${(error as Error).message}`; // zlib throws nothing else
   }

@@ -11,6 +11,9 @@ const percent = z.int().min(0).max(100);
 
 export const formatVersion = 1;
 
+/** In bytes of JSON, before it is compressed: no more than a small pod has memory for. */
+export const longestConfigText = 32 * 1_048_576;
+
 /** Kinds of failed attempts after which another try may be made. */
 export const retryReasons = [
   'ConnectFailure',

@@ -67,7 +67,7 @@ beforeEach(() => {
   jest.useFakeTimers();
 });
 afterEach(() => {
-  for (const breaker of started.splice(0)) breaker.close();
+  for (const breaker of started.splice(0)) breaker.retire();
   expect(jest.getTimerCount()).toBe(0); // a breaker that is closed for good leaves nothing behind
   jest.useRealTimers();
 });
@@ -347,6 +347,21 @@ describe('closing', () => {
     await breaker.attempt('Success');
     await breaker.attempt('Failure');
     expect(breaker.changes).toEqual(['Open', 'HalfOpen', 'Closed', 'Open']);
+  });
+});
+
+describe('a breaker that is retired', () => {
+  it('lets those through who still have it, and counts nothing of theirs', async () => {
+    const breaker = await halfOpen();
+    const [running] = [breaker.admit(clock.now())];
+    breaker.retire();
+    expect(breaker.isAdmitting()).toBe(true);
+    const late = breaker.admit(clock.now());
+    late.contentCame();
+    for (const ticket of [running, late]) ticket.finish('Success');
+    await breaker.attempts(...times(policy.consecutiveFailures, 'Failure'));
+    expect(breaker.isAdmitting()).toBe(true);
+    expect(breaker.changes).toEqual(['Open', 'HalfOpen']);
   });
 });
 

@@ -29,7 +29,8 @@ export type Breaker = {
   admit(now: number): Ticket;
   /** Other thresholds; the state stays. */
   setPolicy(policy: CircuitBreakerConfig): void;
-  close(): void;
+  /** For good: who still has it is let through, and what becomes of that is not counted. */
+  retire(): void;
 };
 
 type Circuit = CircuitBreaker<[failed: boolean], void>;
@@ -64,6 +65,7 @@ export function createBreaker(
   let probe: Probe | undefined;
   let openUntil = -Infinity;
   let epoch = 0;
+  let retired = false;
   let options: CircuitBreaker.Options<[boolean]>;
   let circuit: Circuit;
 
@@ -121,7 +123,7 @@ export function createBreaker(
     },
     opensAgainInMs: (now) => (circuit.opened ? Math.max(0, openUntil - now) : 0),
     admits(now) {
-      if (circuit.closed) return true;
+      if (circuit.closed || retired) return true;
       return circuit.halfOpen && (probe === undefined || now - probe.beganAt >= policy.openDurationMs);
     },
     admit(now) {
@@ -132,13 +134,13 @@ export function createBreaker(
       let closedIt = false;
       return {
         contentCame() {
-          if (!isProbe || began !== epoch || circuit.closed) return;
+          if (!isProbe || began !== epoch || circuit.closed || retired) return;
           circuit.close();
           began = epoch;
           closedIt = true;
         },
         finish(outcome) {
-          if (began !== epoch) return;
+          if (began !== epoch || retired) return;
           if (circuit.closed) {
             if (closedIt && outcome === 'Failure') circuit.open();
             else if (outcome !== 'NoVerdict') record(outcome === 'Failure');
@@ -159,6 +161,9 @@ export function createBreaker(
       circuit.shutdown();
       build(state, stats);
     },
-    close: () => circuit.shutdown(),
+    retire() {
+      retired = true;
+      circuit.shutdown();
+    },
   };
 }

@@ -223,5 +223,5 @@ export const targetsOf = ({backends}: LiveGateway): BackendTarget[] =>
 export function retire(previous: LiveGateway, next: LiveGateway | undefined): void {
   for (const [origin, connections] of previous.connections)
     if (next?.connections.get(origin) !== connections) connections.close();
-  for (const [key, {state}] of previous.backends) if (next?.backends.get(key)?.state !== state) state.breaker.close();
+  for (const [key, {state}] of previous.backends) if (next?.backends.get(key)?.state !== state) state.breaker.retire();
 }

@@ -39,6 +39,7 @@ const strictOnUnready: Pass = {...strict, ignoreReadiness: true};
 export class Search {
   readonly #options: SearchOptions;
   // Lists: they are short, and empty for nearly every request.
+  /** Each once. */
   readonly #triedRungs: number[] = [];
   readonly #triedEndpoints: LiveEndpoint[] = [];
   /** Names. */
@@ -105,7 +106,7 @@ export class Search {
     if (rung !== this.#currentRung) this.#retried = false;
     this.#currentRung = rung;
     this.#onLastResort = backend.isLastResort;
-    this.#triedRungs.push(rung);
+    if (!this.#triedRungs.includes(rung)) this.#triedRungs.push(rung);
     this.#triedEndpoints.push(endpoint);
   }
 

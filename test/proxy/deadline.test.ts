@@ -11,6 +11,8 @@ import {
   lastError,
   liveView,
   patientBreaker,
+  podsBackend,
+  podsOf,
   roleChunk,
   startLadder,
   startScripted,
@@ -180,6 +182,32 @@ describe('timeouts.attempt', () => {
     }
     const response = await asking;
     expect(response.headers.get('x-modelroute-backend')).toBe('c');
+    expect(response.headers.get('x-modelroute-attempts')).toBe('3');
+  });
+
+  it('leaves the last rung its share after another endpoint of the first was tried', async () => {
+    const clock = createFakeClock();
+    const failing = {do: 'status', status: 503} as const;
+    const pods = await Promise.all([keep(startUpstream({name: 'a'})), keep(startUpstream({name: 'b'}))]);
+    const cloud = await keep(startUpstream({name: 'cloud'}));
+    const backends = [podsBackend(pods), {name: 'cloud', url: cloud.url, priority: 1}];
+    const proxy = await keep(
+      startHarness({
+        routes: {backends, circuitBreaker, timeouts: {request: '9s'}},
+        slices: podsOf(pods),
+        clock,
+        random: () => 0,
+      }),
+    );
+    pods[0].behave(failing);
+    pods[1].behave(hang);
+    const asking = post(proxy.url, chatBody());
+    await until(() => pods[1].activeRequests() === 1, 'the other pod is asked');
+    await clock.advance(4_499);
+    await expectRunning(proxy, 'pods');
+    await clock.advance(1);
+    const response = await asking;
+    expect(response.headers.get('x-modelroute-backend')).toBe('cloud');
     expect(response.headers.get('x-modelroute-attempts')).toBe('3');
   });
 

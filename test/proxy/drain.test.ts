@@ -130,6 +130,25 @@ describe('a proxy that drains', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('has one drain period for all, also for those who came late', async () => {
+    const setup = await setUp();
+    const {proxy, clock} = setup;
+    const {body} = await startStream(setup);
+    const draining = track(proxy.proxy.drain());
+    await clock.advance(drainGraceMs - 500);
+    for (let waitedMs = 0; waitedMs < 30_000; waitedMs += 500) {
+      expect(await isRefused(proxy.port)).toBe(false);
+      await clock.advance(500);
+    }
+    await clock.advance(500);
+    await until(() => isRefused(proxy.port), 'new connections to be refused');
+    await clock.advance(60_000 - 30_000 - 1);
+    expect(draining.isSettled()).toBe(false);
+    await clock.advance(1);
+    expect(errorAtEnd(await body.rest())).toMatchObject({error: {code: 'shutting_down'}});
+    await draining.promise;
+  });
+
   it('ends what still runs after the drain period in an error event, and closes it', async () => {
     const setup = await setUp();
     const {backend, proxy, clock} = setup;
