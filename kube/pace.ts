@@ -19,6 +19,8 @@ export type Ending = {
 };
 
 export type Pace = {
+  /** The connection broke, and no watch has had an event since: the next one may go on from a resourceVersion of the future. */
+  readonly isDoubtful: boolean;
   listWorked(): void;
   listFailed(error: unknown): Next;
   /** At its first event, and at any. */
@@ -36,7 +38,7 @@ const shortestWatchMs = 1_000;
  * Watches of so much time in all without an event may be deaf: one from a resourceVersion of the future, as there is after etcd has been
  * restored, is accepted, brings nothing, and ends in good order. Mostly there is a bookmark each minute.
  */
-const longestQuietMs = 120_000;
+export const longestQuietMs = 120_000;
 /** A watch without an event that broke later than that is taken to have worked: making a connection does not take so long. */
 const surelyConnectedMs = 15_000;
 
@@ -63,6 +65,7 @@ export function createPace(random: () => number, listener: ProblemListener): Pac
   let hasListed = false;
   /** Of watches, since the last event or list. */
   let quietMs = 0;
+  let isDoubtful = false;
 
   const backoffFor = (error: unknown): Backoff => {
     if (isBroken(error)) return unanswered;
@@ -95,15 +98,20 @@ export function createPace(random: () => number, listener: ProblemListener): Pac
 
   /** How a watch without an event adds to the quiet. */
   const isDeaf = ({livedMs, events, error}: Ending): boolean => {
+    isDoubtful = isBroken(error) || (isDoubtful && events === 0);
     if (events > 0) quietMs = 0;
     else if (hasEnded(error) && livedMs >= surelyConnectedMs) quietMs += livedMs;
     return quietMs >= longestQuietMs;
   };
 
   return {
+    get isDoubtful() {
+      return isDoubtful;
+    },
     listWorked() {
       hasListed = true;
       quietMs = 0;
+      isDoubtful = false;
       problem.worked('list'); // no reset: a list that works before each watch that does not would be a busy loop
     },
     listFailed: (error) => failed('list', error),

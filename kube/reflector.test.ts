@@ -483,6 +483,30 @@ describe('the reflector whose watch may be deaf, as one from the future is after
     }
   });
 
+  it('asks for a short one after a broken connection, until one has brought an event', async () => {
+    const {watch, pass, asked} = await startWatching();
+    const secondsOf = (): number => Number(watch().query['timeoutSeconds']);
+    expect(secondsOf()).toBeGreaterThanOrEqual(300);
+    watch().fail(cut);
+    await pass(1_000);
+    expect(secondsOf()).toBeLessThanOrEqual(150);
+    await pass(secondsOf() * 1_000);
+    watch().end();
+    await settled();
+    expect(asked()).toEqual(['watch', 'list']);
+  });
+
+  it('asks for a long one again after an event', async () => {
+    const {watch, pass} = await startWatching();
+    watch().fail(cut);
+    await pass(1_000);
+    watch().send(added('y', '11'));
+    await pass(10_000);
+    watch().end();
+    await settled();
+    expect(Number(watch().query['timeoutSeconds'])).toBeGreaterThanOrEqual(300);
+  });
+
   it('does not list after one that has brought an event, nor count the quiet before it', async () => {
     const {watch, pass, asked} = await startWatching();
     for (const lines of [[], [bookmark('11')], []]) {

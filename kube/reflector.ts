@@ -7,7 +7,7 @@ import type {KubeClient, KubeRequest} from './client.ts';
 import type {Clock} from './clock.ts';
 import {listAll} from './list-all.ts';
 import type {KubeObject} from './objects.ts';
-import {createPace, isAnswer, type Ending, type Next} from './pace.ts';
+import {createPace, isAnswer, longestQuietMs, type Ending, type Next} from './pace.ts';
 import {quietly} from './quietly.ts';
 import {keyOf, type Store} from './store.ts';
 import {createUnderWay, type Asking} from './under-way.ts';
@@ -46,6 +46,9 @@ export type Reflector = {
 /** How long a watch asks to live, in seconds: a random time between these, so that not all come back at the same moment. */
 export const watchSeconds = {shortest: 300, longest: 600};
 
+/** The same where it may be deaf: long enough to be found out. */
+const doubtfulSeconds = {shortest: longestQuietMs / 1_000 + 1, longest: longestQuietMs / 1_000 + 30};
+
 /** A watch without any event, not even a bookmark, is given up that much after its time. */
 const graceMs = 30_000;
 /**
@@ -65,8 +68,7 @@ function apply<T extends KubeObject>(store: Content<T>, {type, object}: ObjectEv
   return object.metadata.resourceVersion;
 }
 
-function randomSeconds(random: () => number): number {
-  const {shortest, longest} = watchSeconds;
+function randomSeconds({shortest, longest}: typeof watchSeconds, random: () => number): number {
   return shortest + Math.floor(random() * (longest - shortest + 1));
 }
 
@@ -109,7 +111,7 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
     });
 
   const watch = (from: string, onEvent: () => void): Promise<void> => {
-    const timeoutSeconds = randomSeconds(random);
+    const timeoutSeconds = randomSeconds(pace.isDoubtful ? doubtfulSeconds : watchSeconds, random);
     const watchQuery = {...query, watch: true, allowWatchBookmarks: true, resourceVersion: from, timeoutSeconds};
     const take = (event: WatchEvent): void => {
       if (event.type === 'Error') throw event.error;

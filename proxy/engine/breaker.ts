@@ -132,15 +132,16 @@ export function createBreaker(
       let began = epoch;
       const isProbe = !circuit.closed; // a half-open breaker's, or one sent in spite of an open one
       let closedIt = false;
+      const isOver = (): boolean => retired || began !== epoch;
       return {
         contentCame() {
-          if (!isProbe || began !== epoch || circuit.closed || retired) return;
+          if (!isProbe || isOver() || circuit.closed) return;
           circuit.close();
           began = epoch;
           closedIt = true;
         },
         finish(outcome) {
-          if (began !== epoch || retired) return;
+          if (isOver()) return;
           if (circuit.closed) {
             if (closedIt && outcome === 'Failure') circuit.open();
             else if (outcome !== 'NoVerdict') record(outcome === 'Failure');
