@@ -19,7 +19,7 @@ COPY package.json package-lock.json ./
 # The package `node` brings its program by an install script: without it, its link must not hide the base's.
 RUN npm install --no-save --ignore-scripts --no-audit --no-fund && rm -f node_modules/.bin/node
 COPY . .
-RUN npm run prepare
+RUN npm run prepare && mkdir links && ln -s /app/dist/cli/main.js links/modelroute
 
 FROM ${BASE}
 ARG VERSION=0.0.0
@@ -35,7 +35,9 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json LICENSE ./
 COPY crds ./crds
 COPY --from=build /app/dist ./dist
+# For `kubectl exec … -- modelroute check`.
+COPY --from=build /app/links /usr/local/bin
 USER 65532:65532
 EXPOSE 8080 9090
-# The flags are those of cli/main.ts, which the image does not start through its first line.
+# The flags are those of the first line of cli/main.ts, which takes an `env` that not every base has.
 ENTRYPOINT ["node", "--max-semi-space-size=8", "--external-memory-accounted-in-global-limit", "--no-allocation-site-pretenuring", "/app/dist/cli/main.js"]

@@ -20,7 +20,10 @@ export const modelNameConflict = 'ModelNameConflict';
 export const gatewayNotFound = 'GatewayNotFound';
 /** Accepted=False: the gateway's allowedRoutes do not admit this route's namespace or names. */
 export const notAllowedByGateway = 'NotAllowedByGateway';
-/** Accepted=False: an object that the gateway would have to make exists and belongs to somebody else. */
+/**
+ * Accepted=False: an object that the gateway would have to make exists and belongs to somebody else. Programmed=False and Ready=False: the
+ * same in the namespace of a route's Services, where the gateway's proxies would have to look.
+ */
 export const nameInUse = 'NameInUse';
 
 /** ResolvedRefs=True: everything that the object refers to was found. */

@@ -29,7 +29,10 @@ const rejection = (refusing: readonly LoadedReport[]): Finding | undefined => {
 
 /** What the operator could not do is why something is not loaded, not why something is. */
 const notLoaded = (message: string, {blocked}: FleetState, refusing: readonly LoadedReport[]): Finding => {
-  if (blocked?.type === 'Programmed') return {status: 'False', reason: blocked.reason, message: blocked.message};
+  if (blocked?.type === 'Programmed') {
+    const {reason, message: why} = blocked;
+    return {status: reason === pending ? 'Unknown' : 'False', reason, message: why};
+  }
   return rejection(refusing) ?? {status: 'Unknown', reason: pending, message};
 };
 

@@ -1,9 +1,9 @@
 import {beforeEach, describe, expect, it} from '@jest/globals';
-import {arrivalMs, createStatusPace, pauseMs, settleMs, type StatusPace} from './status-pace.ts';
+import {arrivalMs, createStatusPace, pauseMs, settleMs, startMs, type StatusPace} from './status-pace.ts';
 
-const done = {url: 'http://models.team-a/v1', conditions: [{status: 'True' as const}]};
-const underWay = {conditions: [{status: 'Unknown' as const}]};
-const failed = {conditions: [{status: 'False' as const}]};
+const done = {url: 'http://models.team-a/v1', conditions: [{status: 'True' as const, reason: 'Ready'}]};
+const underWay = {conditions: [{status: 'Unknown' as const, reason: 'Pending'}]};
+const failed = {conditions: [{status: 'False' as const, reason: 'SecretNotFound'}]};
 
 describe('when a status is written', () => {
   let now = 0;
@@ -33,11 +33,19 @@ describe('when a status is written', () => {
   });
 
   it('a moment later while a fleet is not whole', () => {
-    expect(pace.decide('a', undefined, {...done, replicas: 2, readyReplicas: 1})).toEqual({type: 'Wait', ms: settleMs});
+    expect(pace.decide('a', done, {...done, replicas: 2, readyReplicas: 1})).toEqual({type: 'Wait', ms: settleMs});
     expect(pace.decide('b', undefined, {...done, replicas: 2, readyReplicas: 2})).toEqual({
       type: 'Wait',
       ms: arrivalMs,
     });
+  });
+
+  it('later than that for what is new and only starts, so that it may be ready when it is first told of', () => {
+    expect(pace.decide('a', undefined, underWay)).toEqual({type: 'Wait', ms: startMs});
+    expect(pace.decide('b', undefined, failed)).toEqual({type: 'Wait', ms: settleMs});
+    now += settleMs;
+    expect(pace.decide('a', undefined, done)).toEqual({type: 'Write'});
+    expect(pace.decide('b', undefined, failed)).toEqual({type: 'Write'});
   });
 
   it('never for what was under way and is over', () => {

@@ -4,9 +4,14 @@
  */
 import {isDeepStrictEqual} from 'node:util';
 import type {Clock} from '../../kube/clock.ts';
+import {noReadyProxies, pending} from '../api/conditions.ts';
 import type {Condition} from '../api/generated.ts';
 
-type Status = {conditions?: readonly Pick<Condition, 'status'>[]; replicas?: number; readyReplicas?: number};
+type Status = {
+  conditions?: readonly Pick<Condition, 'status' | 'reason'>[];
+  replicas?: number;
+  readyReplicas?: number;
+};
 
 export type Decision = {type: 'Same'} | {type: 'Write'} | {type: 'Wait'; ms: number};
 
@@ -21,11 +26,23 @@ export type StatusPace = {
 export const pauseMs = 10_000;
 /** A change that proxies load, a fleet that starts, a Secret that is applied after its route: done within this time, it is told of once. */
 export const settleMs = 4_000;
+/** The first pods of a fleet mostly start within this time: told of sooner, they would be called ready ten seconds after that only. */
+export const startMs = 7_000;
 /** Of kube-proxy, from a ready pod to its Service leading there: whoever waits for Ready calls at once. */
 export const arrivalMs = 2_000;
 
 const isWell = ({conditions = [], replicas = 0, readyReplicas = 0}: Status): boolean =>
   conditions.every(({status}) => status === 'True') && readyReplicas >= replicas;
+
+/** Nothing is wrong, and nothing was said yet. */
+const isStarting = (present: Status | undefined, {conditions = []}: Status): boolean =>
+  present === undefined &&
+  conditions.every(({status, reason}) => status === 'True' || reason === pending || reason === noReadyProxies);
+
+const quietMs = (present: Status | undefined, wanted: Status): number => {
+  if (isWell(wanted)) return arrivalMs;
+  return isStarting(present, wanted) ? startMs : settleMs;
+};
 
 type Known = {writtenAt: number; differsSince: number | undefined};
 
@@ -40,7 +57,7 @@ export function createStatusPace(clock: Pick<Clock, 'now'>): StatusPace {
         return {type: 'Same'};
       }
       known.set(key, {writtenAt, differsSince});
-      const earliest = Math.max(writtenAt + pauseMs, differsSince + (isWell(wanted) ? arrivalMs : settleMs));
+      const earliest = Math.max(writtenAt + pauseMs, differsSince + quietMs(present, wanted));
       return earliest > now ? {type: 'Wait', ms: earliest - now} : {type: 'Write'};
     },
     written(key) {

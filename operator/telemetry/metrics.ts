@@ -100,6 +100,13 @@ export function createOperatorMetrics(sources: MetricSources): OperatorMetrics {
     sources.isLeader() ? 1 : 0,
   );
 
+  // Prometheus' own names: https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics
+  meter.createObservableCounter('process_cpu_seconds_total', {description: 'CPU time'}).addCallback((result) => {
+    const {user, system} = process.cpuUsage();
+    result.observe((user + system) / 1e6);
+  });
+  gauge('process_resident_memory_bytes', 'Resident memory', {}, () => process.memoryUsage.rss());
+
   return {
     observe(observation) {
       if (observation.type === 'Started') return waited.record(observation.waitedMs / 1_000, queue);

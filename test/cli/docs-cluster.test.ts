@@ -9,7 +9,7 @@ import type {KubeClient} from '../../kube/client.ts';
 import {createWriter} from '../../operator/cluster/writer.ts';
 import {conditionTypes, reasons} from '../../operator/api/conditions.ts';
 import {crdPaths, readCrds, type Schema} from '../../operator/api/crds.ts';
-import type {ModelGateway, ModelRoute, ModelRouteSpec} from '../../operator/api/generated.ts';
+import type {Condition, ModelGateway, ModelRoute, ModelRouteSpec} from '../../operator/api/generated.ts';
 import {anchor} from '../../operator/api/reference-page.ts';
 import {loadFiles} from '../../operator/files/load.ts';
 import {farGrant, ownGrant} from '../../operator/plan/children/access.ts';
@@ -135,8 +135,8 @@ const fleet: FleetState = {
   wantedHash: 'wanted',
 };
 
-/** Reason and message of each condition of the first route. */
-const statusOf = (input: World, state: FleetState = fleet): {reason: string; message: string}[] => {
+/** The conditions of the first route. */
+const statusOf = (input: World, state: FleetState = fleet): Condition[] => {
   const {problems, config} = plan(input);
   const {routes, slices, gateways} = input;
   const planned = planStatus({gateway: gateways[0], routes, problems, config, slices, fleet: state, now: ''});
@@ -144,6 +144,40 @@ const statusOf = (input: World, state: FleetState = fleet): {reason: string; mes
 };
 
 const serving = world({routes: [routeTo(local)], services: [service()], slices: [slice()]});
+
+describe('the tables of docs/conditions.md', () => {
+  const documented = new Set(
+    conditionTypes.flatMap((type) =>
+      rowsUnder(conditions, `## ${type}`).flatMap(([reasonsCell, statuses = '']) =>
+        codes(reasonsCell).flatMap((reason) => statuses.split(', ').map((status) => `${type}=${status}/${reason}`)),
+      ),
+    ),
+  );
+  const blockedBy = (reason: 'Pending' | 'ApplyFailed' | 'ConfigTooLarge'): FleetState => ({
+    ...fleet,
+    wantedHash: 'another',
+    blocked: {type: 'Programmed', reason, message: ''},
+  });
+  const states: Record<string, FleetState> = {
+    'that serves': fleet,
+    'without proxies': {...fleet, readyAddresses: [], reports: []},
+    'whose proxies have an older config': {...fleet, wantedHash: 'another'},
+    'that waits for an object to go': blockedBy('Pending'),
+    'that cannot be made': blockedBy('ApplyFailed'),
+    'with too large a config': blockedBy('ConfigTooLarge'),
+    'that may not look where the pods are': {
+      ...fleet,
+      elsewhere: [{namespace: 'team-a', reason: 'NameInUse', message: ''}],
+    },
+    'of a stranger’s name': {...fleet, blocked: {type: 'Accepted', reason: 'NameInUse', message: ''}},
+  };
+
+  it.each(Object.entries(states))('have what a route says on a fleet %s', (_, state) => {
+    for (const input of [...Object.values(faults), serving])
+      for (const {type, status, reason} of statusOf(input, state))
+        expect(documented).toContain(`${type}=${status}/${reason}`);
+  });
+});
 
 describe('the messages of docs/conditions.md', () => {
   const documented = rowsUnder(conditions, '## What describe says').map(([reason, message]) => ({
