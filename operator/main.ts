@@ -8,7 +8,7 @@ import type {Access} from './cluster/access.ts';
 import {createApplier} from './cluster/apply.ts';
 import {createCaches, type Caches} from './cluster/caches.ts';
 import {watchCrds} from './cluster/crd-check.ts';
-import {createGather, indexes} from './cluster/gather.ts';
+import {createGather, createIsCurrent, indexes} from './cluster/gather.ts';
 import {childKindNames} from './cluster/kinds.ts';
 import {createPoller, type Poller} from './cluster/poller.ts';
 import {createWriter} from './cluster/writer.ts';
@@ -74,7 +74,7 @@ function createReconcile(settings: OperatorSettings, {caches, poller, recorder, 
   const {defaultGateway, faultsInTls, watchNamespaces, log} = settings;
   const writer = createWriter({client: writes});
   const pace = createStatusPace(settings.clock);
-  const applier = createApplier(writer);
+  const applier = createApplier(writer, settings.clock);
   for (const kind of childKindNames)
     caches.of(kind).onChange(({type, key}) => {
       if (type === 'Deleted') applier.forget(kind, key);
@@ -88,7 +88,8 @@ function createReconcile(settings: OperatorSettings, {caches, poller, recorder, 
     ...(defaultGateway !== undefined && {defaultGateway}),
     ...(faultsInTls !== undefined && {faultsInTls}),
   });
-  return logged(createReconciler({...settings, gather, writer, applier, poller, recorder, pace}), log);
+  const isCurrent = createIsCurrent(caches);
+  return logged(createReconciler({...settings, gather, isCurrent, writer, applier, poller, recorder, pace}), log);
 }
 
 function createLeadership(settings: OperatorSettings, {client}: Parts, lead: () => void): Elector {

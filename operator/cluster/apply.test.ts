@@ -50,15 +50,18 @@ describe('children', () => {
 
   beforeEach(() => {
     asked = [];
-    answers = (wanted, known) => ({type: known === undefined ? 'Created' : 'Applied', object: live(wanted, '5')});
-    applier = createApplier(writer);
+    answers = (wanted, known) =>
+      known === undefined
+        ? {type: 'Created', object: live(wanted, '5')}
+        : {type: 'Applied', object: live(wanted, '5'), before: known};
+    applier = createApplier(writer, {now: () => 0});
   });
 
   it('are made in order, and told of', async () => {
     const {changes, blocked} = await applier.apply([child('Role'), service], [], false);
     expect(asked).toEqual(['create Role', 'create Service']);
     expect(blocked).toBeUndefined();
-    expect(changes).toEqual([
+    expect(changes).toMatchObject([
       {action: 'Created', kind: 'Role', namespace: 'team-a', name: 'models'},
       {action: 'Created', kind: 'Service', namespace: 'team-a', name: 'models'},
     ]);
@@ -96,17 +99,102 @@ describe('children', () => {
     asked = [];
     await applier.apply([deployment], [live(deployment, '9', {generation: 1})], false);
     expect(asked).toEqual([]);
-    answers = (wanted) => ({type: 'Applied', object: live(wanted, '11', {generation: 3})});
-    await applier.apply([deployment], [live(deployment, '10', {generation: 2})], false);
+    const before = live(deployment, '10', {generation: 2});
+    answers = (wanted) => ({type: 'Applied', object: live(wanted, '11', {generation: 3}), before});
+    await applier.apply([deployment], [before], false);
     expect(asked).toEqual(['apply Deployment']);
   });
 
   it('are told of only if something changed', async () => {
-    const {changes} = await applier.apply([service], [live(service, '5')], false);
+    const before = live(service, '5');
+    const {changes} = await applier.apply([service], [before], false);
     expect(changes).toEqual([]);
-    answers = (wanted) => ({type: 'Applied', object: live(wanted, '8')});
-    const later = await applier.apply([child('Service', {type: 'NodePort'})], [live(service, '5')], false);
-    expect(later.changes).toEqual([{action: 'Updated', kind: 'Service', namespace: 'team-a', name: 'models'}]);
+    answers = (wanted) => ({type: 'Applied', object: live(wanted, '8'), before});
+    const later = await applier.apply([child('Service', {type: 'NodePort'})], [before], false);
+    expect(later.changes).toMatchObject([{action: 'Updated', kind: 'Service', namespace: 'team-a', name: 'models'}]);
+  });
+
+  describe('of which one cannot be written:', () => {
+    const order = ['ServiceAccount', 'NetworkPolicy', 'Secret', 'ConfigMap', 'Service', 'Deployment'];
+    const wanted = order.map((kind) => child(kind));
+    /** What is asked of the writer, by a new leader that has applied nothing yet. */
+    const askedWhere = async (answer: (kind: string) => void, missing: readonly string[] = []) => {
+      answers = (each, known) => {
+        answer(each.kind);
+        if (known === undefined) return {type: 'Created', object: live(each, '5')};
+        return {type: 'Applied', object: live(each, '5'), before: known};
+      };
+      applier = createApplier(writer, {now: () => 0});
+      asked = [];
+      const existing = wanted.filter(({kind}) => !missing.includes(kind)).map((each) => live(each, '5'));
+      const outcome = await applier.apply(wanted, existing, false);
+      return {asked: asked.map((each) => each.split(' ')[1]), outcome};
+    };
+    const refusing =
+      (...refused: string[]) =>
+      (kind: string): void => {
+        if (refused.includes(kind)) throw new KubeError(`${kind} is denied`, {status: 403});
+      };
+
+    it.each(['ServiceAccount', 'NetworkPolicy', 'Service', 'Deployment'])(
+      'a %s that is there goes on as it is, and all others are written',
+      async (kind) => {
+        const {asked: all, outcome} = await askedWhere(refusing(kind));
+        expect(all).toEqual(order);
+        expect(outcome.blocked).toEqual({type: 'Programmed', reason: 'ApplyFailed', message: `${kind} is denied`});
+      },
+    );
+
+    it('the first of several is told of', async () => {
+      const {outcome} = await askedWhere(refusing('NetworkPolicy', 'Service'));
+      expect(outcome.blocked?.message).toBe('NetworkPolicy is denied');
+      expect(String(outcome.error)).toContain('NetworkPolicy is denied');
+    });
+
+    it('one that is not there keeps from being written what stands on it, but not the config and credentials of a fleet that runs', async () => {
+      const published = ['Secret', 'ConfigMap'];
+      const guarded = await askedWhere(refusing('NetworkPolicy'), ['NetworkPolicy']);
+      expect(guarded.asked).toEqual(['ServiceAccount', 'NetworkPolicy', ...published]);
+      const made = await askedWhere(refusing('NetworkPolicy'), order);
+      expect(made.asked).toEqual(['ServiceAccount', 'NetworkPolicy']);
+    });
+
+    it('a config waits for its credentials, and the pods for a config', async () => {
+      expect((await askedWhere(refusing('Secret'))).asked).toEqual(order.filter((kind) => kind !== 'ConfigMap'));
+      const first = await askedWhere(refusing('Secret'), ['ConfigMap', 'Service', 'Deployment']);
+      expect(first.asked).toEqual(['ServiceAccount', 'NetworkPolicy', 'Secret']);
+      const withoutSecret = await askedWhere(refusing('NetworkPolicy'), ['NetworkPolicy', 'Secret']);
+      expect(withoutSecret.asked).toEqual(['ServiceAccount', 'NetworkPolicy']);
+    });
+
+    it("beside a stranger's object nothing is half made, but a fleet that runs goes on getting its config and credentials", async () => {
+      const stranger = {...live(child('NetworkPolicy'), '5'), metadata: {name: 'models', namespace: 'team-a'}};
+      const rest = wanted.filter(({kind}) => kind !== 'NetworkPolicy').map((each) => live(each, '5'));
+      answers = (each, known) => {
+        if (each.kind === 'NetworkPolicy') return {type: 'NameInUse', message: 'it is taken'};
+        return {type: 'Applied', object: live(each, '5'), before: known ?? live(each, '5')};
+      };
+      const running = await applier.apply(wanted, [stranger, ...rest], false);
+      expect(asked).toEqual(['apply ServiceAccount', 'apply NetworkPolicy', 'apply Secret', 'apply ConfigMap']);
+      expect(running.blocked).toEqual({type: 'Accepted', reason: 'NameInUse', message: 'it is taken'});
+    });
+
+    it('for want of an answer, only config and credentials are tried: each try may take as long', async () => {
+      const {asked: tried} = await askedWhere((kind) => {
+        if (kind === 'ServiceAccount') throw new KubeError('no answer within 10 s', {status: 0});
+      });
+      expect(tried).toEqual(['ServiceAccount', 'Secret', 'ConfigMap']);
+    });
+
+    it('one that was changed meanwhile keeps none of the others, and another plan is due', async () => {
+      answers = (each, known) =>
+        each.kind === 'ServiceAccount'
+          ? {type: 'Conflict'}
+          : {type: 'Applied', object: live(each, '5'), before: known ?? live(each, '5')};
+      const existing = wanted.map((each) => live(each, '5'));
+      expect((await applier.apply(wanted, existing, false)).isStale).toBe(true);
+      expect(asked).toEqual(order.map((kind) => `apply ${kind}`));
+    });
   });
 
   it("stop at a stranger's object", async () => {
@@ -147,7 +235,9 @@ describe('children', () => {
 
   it('that may be applied to one version only are left alone while that alone changes', async () => {
     const at = (resourceVersion: string): Child => ({...service, metadata: {...service.metadata, resourceVersion}});
-    await applier.apply([at('3')], [live(service, '3', {generation: 1})], false);
+    const before = live(service, '3', {generation: 1});
+    answers = () => ({type: 'Applied', object: before, before});
+    await applier.apply([at('3')], [before], false);
     asked = [];
     await applier.apply([at('9')], [live(service, '9', {generation: 1})], false);
     expect(asked).toEqual([]);
@@ -183,7 +273,7 @@ describe('children', () => {
   it('that are left over are removed', async () => {
     const {changes} = await applier.remove([live(child('HorizontalPodAutoscaler'), '5')]);
     expect(asked).toEqual(['remove HorizontalPodAutoscaler']);
-    expect(changes).toEqual([
+    expect(changes).toMatchObject([
       {action: 'Removed', kind: 'HorizontalPodAutoscaler', namespace: 'team-a', name: 'models'},
     ]);
   });

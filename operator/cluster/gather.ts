@@ -27,6 +27,9 @@ export type Gathered = {
 
 export type Gather = (name: ObjectName) => Gathered;
 
+/** Whether an object that was gathered is still there as it was, but for its status and metadata. */
+export type IsCurrent = (object: ModelRoute | ModelGateway) => boolean;
+
 export const byGateway = 'byGateway';
 export const bySecret = 'bySecret';
 export const byService = 'byService';
@@ -72,6 +75,13 @@ const found = <T>(caches: Caches, kind: string, keys: readonly string[], read: (
     const object = caches.of(kind).get(key);
     return object === undefined ? [] : [read(object)];
   });
+
+export const createIsCurrent =
+  (caches: Caches): IsCurrent =>
+  (object) => {
+    const {uid, generation} = caches.of(object.kind).get(nameText(nameOf(object)))?.metadata ?? {};
+    return uid === object.metadata.uid && generation === object.metadata.generation;
+  };
 
 export function createGather(
   caches: Caches,

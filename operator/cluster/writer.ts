@@ -16,19 +16,19 @@ import {refusal, type Deed} from './refusal.ts';
 import {createTransport, passAsItIs} from './transport.ts';
 
 export type Applied =
-  | {type: 'Created' | 'Applied'; object: KubeObject}
+  | {type: 'Created'; object: KubeObject}
+  /** `before`: what it was applied to, as last heard of or read. */
+  | {type: 'Applied'; object: KubeObject; before: KubeObject}
   /** A stranger's object has the name. */
   | {type: 'NameInUse'; message: string}
   /** An object of that name is still being deleted. */
   | {type: 'GoingAway'}
-  /** It is another one than was known, or another version than was asked for. */
+  /** It came or went meanwhile, or has another version than the child names. */
   | {type: 'Conflict'};
 
 export type ApplyOptions = {
   /** As last heard of; undefined: there is none, as far as we know. */
   known: KubeObject | undefined;
-  /** Only onto this version. */
-  resourceVersion?: string;
 };
 
 type Statuses = {ModelRoute: ModelRouteStatus; ModelGateway: ModelGatewayStatus};
@@ -171,20 +171,20 @@ function createApply(objects: Objects): Writer['apply'] {
    * The API server called it invalid. It says so of another uid; and of what we want beside what somebody has put there, such as a second
    * port of one name: an apply leaves others' items of a list where they are, a merge does not.
    */
-  const replaceLists = async (child: Child, uid: string): Promise<Applied> => {
+  const replaceLists = async (child: Child, known: KubeObject): Promise<Applied> => {
+    const {uid = ''} = known.metadata;
     if ((await objects.find(child))?.metadata.uid !== uid) return {type: 'Conflict'};
     await objects.merge(child, uid);
-    return {type: 'Applied', object: await objects.patch(child, {uid})};
+    return {type: 'Applied', object: await objects.patch(child, {uid}), before: known};
   };
 
-  const update = async (child: Child, known: KubeObject, resourceVersion?: string): Promise<Applied> => {
+  const update = async (child: Child, known: KubeObject): Promise<Applied> => {
     const {uid = ''} = known.metadata;
     try {
-      const wanted = resourceVersion === undefined ? {uid} : {uid, resourceVersion};
-      return {type: 'Applied', object: await objects.patch(child, wanted)};
+      return {type: 'Applied', object: await objects.patch(child, {uid}), before: known};
     } catch (error) {
       if (hasStatus(error, 409)) return {type: 'Conflict'};
-      if (hasStatus(error, 422)) return await replaceLists(child, uid);
+      if (hasStatus(error, 422)) return await replaceLists(child, known);
       throw error;
     }
   };
@@ -199,11 +199,15 @@ function createApply(objects: Objects): Writer['apply'] {
     return found.type === 'Ours' ? update(child, found.object) : found; // made by a try whose answer did not come
   };
 
-  return async (child, {known, resourceVersion}) => {
+  return async (child, {known}) => {
     if (known === undefined) return create(child);
     const ownership = ownershipOf(known, child);
     if (ownership === 'Strangers') return nameInUse(child);
-    return ownership === 'GoingAway' ? {type: 'GoingAway'} : update(child, known, resourceVersion);
+    if (ownership === 'GoingAway') return {type: 'GoingAway'};
+    const applied = await update(child, known);
+    // It is no longer what was heard of. Waiting to hear more could take as long as a watch is broken.
+    const mayBeAny = child.metadata.resourceVersion === undefined;
+    return applied.type === 'Conflict' && mayBeAny ? create(child) : applied;
   };
 }
 

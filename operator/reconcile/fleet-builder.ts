@@ -1,12 +1,12 @@
 /** A gateway's fleet made as it is planned: its objects applied, what is left over removed, its proxies asked what they serve. */
 import type {Clock} from '../../kube/clock.ts';
-import type {EventRecorder} from '../../kube/events.ts';
+import type {EventRecord, EventRecorder} from '../../kube/events.ts';
 import type {KubeObject} from '../../kube/objects.ts';
 import type {GatewayConfig} from '../../proxy/config/schema.ts';
 import {configTooLarge} from '../api/conditions.ts';
 import {apiVersion} from '../api/crds.ts';
 import type {ModelGateway} from '../api/generated.ts';
-import type {Applier, ApplyOutcome} from '../cluster/apply.ts';
+import type {Applier, ApplyOutcome, Change, ChildName} from '../cluster/apply.ts';
 import {configObjects, type ConfigObjects} from '../cluster/config-object.ts';
 import type {Gathered} from '../cluster/gather.ts';
 import type {Poller} from '../cluster/poller.ts';
@@ -55,6 +55,19 @@ const servedNamespaces = ({routes}: GatewayConfig): string[] => [
 
 type DeploymentStatus = {replicas?: number};
 
+const lines = {
+  Created: 'child created',
+  Updated: 'child updated',
+  Restored: 'child restored',
+  Removed: 'child removed',
+} as const satisfies Record<Change['action'], string>;
+
+/** Each change of a route updates these two, and its status tells of it. */
+const isToldByStatus = ({action, kind}: Change): boolean =>
+  action === 'Updated' && (kind === 'ConfigMap' || kind === 'Secret');
+
+const describe = ({kind, namespace, name}: ChildName): string => `${kind} ${namespace}/${name}`;
+
 /** Of a gateway without proxies. */
 export const noFleet: FleetState = {
   replicas: 0,
@@ -83,17 +96,27 @@ export function createFleetBuilder(settings: FleetBuilderSettings): FleetBuilder
   /** What was last said of other namespaces, by gateway. */
   const saidElsewhere = new Map<string, string>();
 
-  const tell = (found: Gathered, {changes, elsewhere}: ApplyOutcome): void => {
+  const tell = (found: Gathered, {changes, contested, elsewhere}: ApplyOutcome): void => {
     const {gateway, name} = found;
+    const record = (event: Omit<EventRecord, 'object'>): void => {
+      if (gateway === undefined) return;
+      const {uid = ''} = gateway.metadata;
+      recorder.record({object: {apiVersion, kind: gateway.kind, ...nameOf(gateway), uid}, ...event});
+    };
     const said = elsewhere.map(({message}) => message).join('; ');
     if (said !== (saidElsewhere.get(nameText(name)) ?? '') && said !== '')
       log.warn('what a gateway needs in another namespace could not be made', {gateway: nameText(name), message: said});
     saidElsewhere.set(nameText(name), said);
-    for (const {action, kind, namespace, name: child} of changes) {
-      log.info(`child ${action.toLowerCase()}`, {kind, namespace, name: child});
-      if (gateway === undefined || action === 'Updated') continue;
-      const object = {apiVersion, kind: gateway.kind, ...nameOf(gateway), uid: gateway.metadata.uid ?? ''};
-      recorder.record({object, type: 'Normal', reason: action, message: `${kind} ${namespace}/${child}`, action});
+    for (const change of changes) {
+      const {action, why, ...child} = change;
+      log.info(lines[action], {...child, why});
+      if (!isToldByStatus(change))
+        record({type: 'Normal', reason: action, message: `${describe(child)}: ${why}`, action});
+    }
+    for (const child of contested) {
+      log.warn('somebody else keeps changing a child', {gateway: nameText(name), ...child});
+      const message = `somebody else keeps changing ${describe(child)}: it is put right ever later, until they stop`;
+      record({type: 'Warning', reason: 'Contested', message, action: 'Restored'});
     }
   };
 
@@ -164,9 +187,9 @@ export function createFleetBuilder(settings: FleetBuilderSettings): FleetBuilder
           ? undefined
           : ({type: 'Programmed', reason: configTooLarge, message: tooLarge} as const));
       const outcome: ApplyOutcome = {
+        ...applied,
         changes: [...applied.changes, ...removed.changes],
         elsewhere: [...applied.elsewhere, ...removed.elsewhere],
-        isStale: applied.isStale,
         error: applied.error ?? removed.error,
         ...(blocked !== undefined && {blocked}),
       };

@@ -50,7 +50,15 @@ describe('a change concerns', () => {
 
   it('of a status alone: nobody', () => {
     expect(change('ModelRoute', {...route, status: {url: 'http://x'}})).toEqual([]);
+    expect(change('ModelRoute', {...route, status: {observedGeneration: 1}})).toEqual([]);
     expect(change('ModelGateway', {...modelGateway({generation: 1}), status: {routes: 1}})).toEqual([]);
+  });
+
+  it('of a status that an older reconcile has written last: the gateway that has to put it right', () => {
+    const newer = {...route, metadata: {...route.metadata, generation: 2}};
+    change('ModelRoute', {...newer, status: {observedGeneration: 2}});
+    expect(change('ModelRoute', {...newer, status: {observedGeneration: 1}})).toEqual(['team-a/models']);
+    expect(change('ModelRoute', {...newer, status: {observedGeneration: 2}})).toEqual([]);
   });
 
   it('of a route that begins to go: its gateway', () => {

@@ -16,9 +16,16 @@ type Settings = {caches: Caches; defaultGateway: ObjectName | undefined; add: (k
 const both = ({object, previous}: Change<KubeObject>): KubeObject[] =>
   previous === undefined ? [object] : [object, previous];
 
+/** A write that was under way when the object changed has come last: nothing else would put its status right. */
+const hasOldStatus = ({metadata: {generation = 0}, ...object}: KubeObject): boolean => {
+  const {observedGeneration = generation} = (object['status'] ?? {}) as {observedGeneration?: number}; // of our CRDs
+  return observedGeneration < generation;
+};
+
 /** The status alone is new, and we wrote that. */
 const isStatusOnly = ({type, object, previous}: Change<KubeObject>): boolean =>
   type === 'Modified' &&
+  !hasOldStatus(object) &&
   object.metadata.generation === previous?.metadata.generation &&
   object.metadata.deletionTimestamp === previous?.metadata.deletionTimestamp;
 

@@ -8,7 +8,7 @@ import {createStores, type Stores} from '../../test/operator/stores.ts';
 import type {ModelRouteStatus} from '../api/generated.ts';
 import {createApplier} from '../cluster/apply.ts';
 import {readCredentials} from '../cluster/config-object.ts';
-import {createGather} from '../cluster/gather.ts';
+import {createGather, createIsCurrent} from '../cluster/gather.ts';
 import type {Poller} from '../cluster/poller.ts';
 import type {Writer} from '../cluster/writer.ts';
 import type {Child, LoadedReport} from '../plan/fleet.ts';
@@ -30,6 +30,10 @@ describe('a reconcile', () => {
   let refuses: (verb: string, kind: string) => Error | undefined;
   let isTouched: boolean;
   let isTaken: (child: Child) => boolean;
+  let conflicts: boolean;
+  /** What others do while a child is being applied. */
+  let meanwhile: () => void;
+  let random: number;
   let version: number;
 
   const store = (object: object): void => {
@@ -47,11 +51,15 @@ describe('a reconcile', () => {
   const writer: Writer = {
     apply(child, {known}) {
       check('apply', child.kind);
+      meanwhile();
+      if (conflicts) return Promise.resolve({type: 'Conflict'});
       if (isTaken(child)) return Promise.resolve({type: 'NameInUse', message: `there is already a ${child.kind}`});
       sent.push(child);
       store(child);
       const object = stores.of(child.kind).get(`${child.metadata.namespace}/${child.metadata.name}`)!;
-      return Promise.resolve({type: known === undefined ? 'Created' : 'Applied', object});
+      return Promise.resolve(
+        known === undefined ? {type: 'Created', object} : {type: 'Applied', object, before: known},
+      );
     },
     remove({kind = '', metadata}) {
       stores.of(kind).delete(`${metadata.namespace}/${metadata.name}`);
@@ -82,6 +90,9 @@ describe('a reconcile', () => {
     refuses = () => undefined;
     isTouched = false;
     isTaken = () => false;
+    conflicts = false;
+    meanwhile = () => {};
+    random = 0;
     version = 0;
     const poller: Poller = {watch: () => {}, forget: () => {}, reports: () => reports, stop: () => {}};
     const recorder: EventRecorder = {
@@ -91,15 +102,16 @@ describe('a reconcile', () => {
     };
     reconcile = createReconciler({
       gather: createGather(stores.caches, {}),
+      isCurrent: createIsCurrent(stores.caches),
       writer,
-      applier: createApplier(writer),
+      applier: createApplier(writer, clock),
       poller,
       recorder,
       pace: createStatusPace(clock),
       log: {error: () => {}, warn: (message) => void warnings.push(message), info: () => {}, debug: () => {}},
       clock,
       wallClock: () => new Date('2026-01-01T00:00:00Z'),
-      random: () => 0,
+      random: () => random,
       proxyImage: 'modelroute:test',
       imagePullPolicy: 'IfNotPresent',
       defaultGateway: undefined,
@@ -164,6 +176,21 @@ describe('a reconcile', () => {
     expect(sent.length).toBe(2 * first);
   });
 
+  it.each([
+    ['ten minutes', 0, 600_000],
+    ['less than eleven, not all at the same moment', 0.999, 659_940],
+  ])('of a gateway with nothing left to do comes back after %s', async (_title, value, ms) => {
+    random = value;
+    store(modelGateway({generation: 1}));
+    store(route('chat'));
+    await reconcile(key);
+    await clock.advance(20_000);
+    await reconcile(key); // tells what it came to
+    const outcome = await reconcile(key);
+    expect(outcome.type).toBe('Again');
+    expect(afterMs(outcome)).toBeCloseTo(ms);
+  });
+
   it('looks again at an idle gateway that somebody has just touched', async () => {
     store(modelGateway({annotations: {[onDemandAnnotation]: 'true'}}));
     expect(afterMs(await reconcile(key))).toBeLessThanOrEqual(idlePeriodMs);
@@ -172,6 +199,60 @@ describe('a reconcile', () => {
     expect(await reconcile(key)).toMatchObject({type: 'Again'});
     isTouched = false;
     expect(await reconcile(key)).toEqual({type: 'Done'});
+  });
+
+  it('that finds old objects waits for the watch ever longer, as it may be broken, until one does not', async () => {
+    store(modelGateway());
+    await reconcile(key);
+    await clock.advance(20_000);
+    await reconcile(key);
+    const edit = (): void =>
+      store({
+        ...stores.of('Service').get(key),
+        kind: 'Service',
+        metadata: {...stores.of('Service').get(key)!.metadata},
+      });
+    edit();
+    conflicts = true;
+    const waits: number[] = [];
+    for (let count = 0; count < 10; count += 1) waits.push(afterMs(await reconcile(key)));
+    expect(waits).toEqual([200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000]);
+    conflicts = false;
+    await reconcile(key);
+    edit();
+    conflicts = true;
+    expect(afterMs(await reconcile(key))).toBe(200);
+  });
+
+  it('comes back when what somebody else keeps changing may be put right once more', async () => {
+    store(modelGateway({generation: 1}));
+    await reconcile(key);
+    await clock.advance(20_000);
+    const edited = async (): Promise<number> => {
+      store({...stores.of('Service').get(key), kind: 'Service'});
+      return afterMs(await reconcile(key));
+    };
+    for (let count = 0; count < 5; count += 1) await edited();
+    const before = sent.length;
+    expect(await edited()).toBe(10_000);
+    expect(sent.length).toBe(before);
+    expect(warnings).toEqual(['somebody else keeps changing a child']);
+    await clock.advance(10_000);
+    await reconcile(key);
+    expect(sent.length).toBe(before + 1);
+  });
+
+  it('leaves the status of a route that has gone to another gateway meanwhile to that one', async () => {
+    store(modelGateway());
+    store(route('chat'));
+    await reconcile(key);
+    await clock.advance(20_000);
+    const moved = modelRoute({name: 'chat', uid: 'uid of chat', generation: 2}, {gatewayRef: {name: 'other'}});
+    store(route('one-more')); // so that there is a config to write
+    meanwhile = () => store(moved);
+    await reconcile(key);
+    expect(statuses.has('ModelGateway team-a/models')).toBe(true);
+    expect(statuses.has('ModelRoute team-a/chat')).toBe(false);
   });
 
   it('of nothing is done', async () => {

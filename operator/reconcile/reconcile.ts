@@ -5,7 +5,7 @@ import type {Outcome} from '../../kube/work-queue.ts';
 import {applyFailed} from '../api/conditions.ts';
 import type {ModelGateway} from '../api/generated.ts';
 import {isTerminating, type ApplyOutcome} from '../cluster/apply.ts';
-import type {Gather, Gathered} from '../cluster/gather.ts';
+import type {Gather, Gathered, IsCurrent} from '../cluster/gather.ts';
 import type {Writer} from '../cluster/writer.ts';
 import type {FleetState} from '../plan/fleet.ts';
 import {messageOf} from '../message-of.ts';
@@ -21,6 +21,7 @@ import {writeStatuses, type Written} from './write-statuses.ts';
 
 export type ReconcilerSettings = FleetBuilderSettings & {
   gather: Gather;
+  isCurrent: IsCurrent;
   writer: Writer;
   recorder: EventRecorder;
   pace: StatusPace;
@@ -35,11 +36,19 @@ export type ReconcilerSettings = FleetBuilderSettings & {
 const fullReplanMs = 600_000;
 /** A name in use, or a child that is going away: nobody tells us when it is free. */
 const lookAgainMs = 5_000;
-/** Until the watch has brought what another wrote. */
+/** Until the watch has brought what another wrote: the first time, doubling up to the longest while it does not, for it may be broken. */
 const staleMs = 200;
+const longestStaleMs = 30_000;
 
-/** What is remembered of one gateway between two reconciles. */
-type Memory = {fullAt: number; idleSince: number | undefined};
+/** What is remembered of one gateway between two reconciles. `staleInARow`: how many of the last ones came too early. */
+type Memory = {fullAt: number; idleSince: number | undefined; staleInARow: number};
+
+/** How long to wait after one that came too early. */
+const nextStaleMs = (memory: Memory): number => {
+  const ms = Math.min(staleMs * 2 ** memory.staleInARow, longestStaleMs);
+  memory.staleInARow += 1;
+  return ms;
+};
 
 const isHere = (gateway: ModelGateway | undefined): gateway is ModelGateway =>
   gateway !== undefined && gateway.metadata.deletionTimestamp === undefined;
@@ -48,9 +57,10 @@ const isHere = (gateway: ModelGateway | undefined): gateway is ModelGateway =>
 const rfc3339 = (date: Date): string => date.toISOString().replace(/[.]\d+Z$/, 'Z');
 
 /** What is not as it should be is looked at again by then. */
-const soonestMs = ({blocked, elsewhere, isStale}: ApplyOutcome): number => {
-  if (isStale) return staleMs;
-  return blocked === undefined && elsewhere.length === 0 ? Infinity : lookAgainMs;
+const soonestMs = ({blocked, elsewhere, isStale, againAfterMs}: ApplyOutcome, memory: Memory): number => {
+  if (isStale) return Math.min(nextStaleMs(memory), againAfterMs);
+  memory.staleInARow = 0;
+  return blocked === undefined && elsewhere.length === 0 ? againAfterMs : Math.min(lookAgainMs, againAfterMs);
 };
 
 /** Neither there nor named, and nothing of it left. */
@@ -60,12 +70,12 @@ const isNothing = ({gateway, routes}: Gathered, {elsewhere}: ApplyOutcome): bool
 export type Reconcile = (key: GatewayKey) => Promise<Outcome>;
 
 export function createReconciler(settings: ReconcilerSettings): Reconcile {
-  const {gather, writer, recorder, pace, log, clock, defaultGateway} = settings;
+  const {gather, isCurrent, writer, recorder, pace, log, clock, defaultGateway} = settings;
   const memories = new Map<string, Memory>();
   const builder = createFleetBuilder(settings);
 
   const memoryOf = (key: string, routes: number): Memory => {
-    const known = memories.get(key) ?? {fullAt: -Infinity, idleSince: undefined};
+    const known = memories.get(key) ?? {fullAt: -Infinity, idleSince: undefined, staleInARow: 0};
     known.idleSince = routes > 0 ? undefined : (known.idleSince ?? clock.now());
     memories.set(key, known);
     return known;
@@ -84,7 +94,7 @@ export function createReconciler(settings: ReconcilerSettings): Reconcile {
     const {gateway, routes, world} = found;
     const now = rfc3339(settings.wallClock());
     const statuses = planStatus({gateway, routes, problems, config, slices: world.slices, fleet, now});
-    return writeStatuses(statuses, {gateway, routes}, {writer, recorder, pace});
+    return writeStatuses(statuses, {gateway, routes}, {writer, recorder, pace, isCurrent});
   };
 
   const create = async (found: Gathered): Promise<Outcome> => {
@@ -100,9 +110,9 @@ export function createReconciler(settings: ReconcilerSettings): Reconcile {
     return {type: 'Again', afterMs: lookAgainMs};
   };
 
-  const remove = async (gateway: ModelGateway): Promise<Outcome> => {
+  const remove = async (gateway: ModelGateway, memory: Memory): Promise<Outcome> => {
     const isRemoved = await writer.removeGateway({...gateway});
-    if (!isRemoved) return {type: 'Again', afterMs: staleMs}; // somebody has just touched it
+    if (!isRemoved) return {type: 'Again', afterMs: nextStaleMs(memory)}; // somebody has just touched it
     log.info('gateway without routes removed', {gateway: nameText(nameOf(gateway))});
     return {type: 'Done'};
   };
@@ -121,7 +131,7 @@ export function createReconciler(settings: ReconcilerSettings): Reconcile {
       fullReplanMs * (1 + settings.random() / 10),
       written.nextMs ?? Infinity,
       life.type === 'Idle' ? life.removeInMs : Infinity,
-      soonestMs(outcome),
+      soonestMs(outcome, memory),
     );
     const error = outcome.error ?? written.error;
     if (error !== undefined) return {type: 'Failed', error, afterMs};
@@ -135,7 +145,7 @@ export function createReconciler(settings: ReconcilerSettings): Reconcile {
     const memory = memoryOf(key, routes.length);
     const life = lifeOfFound(found, memory);
     if (life.type === 'Create') return create(found);
-    if (life.type === 'Remove' && gateway !== undefined) return remove(gateway);
+    if (life.type === 'Remove' && gateway !== undefined) return remove(gateway, memory);
     const outcome = await settle(found, life, memory);
     if (outcome.type === 'Done') memories.delete(key);
     return outcome;

@@ -27,6 +27,7 @@ describe('statuses', () => {
   let events: EventRecord[];
   let refused: string[];
   let pace: ReturnType<typeof createStatusPace>;
+  let changed: string[];
   const routes = (count: number): ModelRoute[] =>
     Array.from({length: count}, (_, index) => modelRoute({name: `r${index}`, uid: `uid-${index}`}));
   const planOf = (of: readonly ModelRoute[], status: ModelRouteStatus): StatusPlan => ({
@@ -39,6 +40,7 @@ describe('statuses', () => {
       {gateway: undefined, routes: of},
       {
         pace,
+        isCurrent: ({metadata: {name}}) => !changed.includes(name),
         recorder: {record: (event) => void events.push(event)},
         writer: {
           applyStatus: (kind, name) => {
@@ -62,6 +64,7 @@ describe('statuses', () => {
     written = [];
     events = [];
     refused = [];
+    changed = [];
     pace = createStatusPace({now: () => now});
   });
 
@@ -80,6 +83,14 @@ describe('statuses', () => {
     expect(await write(all, planOf(all, ill))).toEqual({nextMs: undefined, error: undefined});
     expect(written).toEqual(['ModelRoute r0']);
     expect(await write(all, planOf(all, well))).toEqual({nextMs: pauseMs, error: undefined});
+  });
+
+  it('of what has changed since they were planned are left to the reconcile that is due for it', async () => {
+    const all = routes(3);
+    changed = ['r1'];
+    await writeWell(all, planOf(all, well));
+    expect(written).toEqual(['ModelRoute r0', 'ModelRoute r2']);
+    expect(events).toHaveLength(2);
   });
 
   it('of an object that is made anew do not wait for the one before', async () => {
@@ -108,6 +119,7 @@ describe('statuses', () => {
     const gateway = modelGateway({uid: 'g'});
     const writing = {
       pace,
+      isCurrent: () => true,
       recorder: {record: () => {}},
       writer: {
         applyStatus: (kind: string) => {

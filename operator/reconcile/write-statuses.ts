@@ -2,6 +2,7 @@
 import type {EventRecorder} from '../../kube/events.ts';
 import {apiVersion} from '../api/crds.ts';
 import type {Condition, ModelGateway, ModelRoute, ModelRouteStatus, ModelGatewayStatus} from '../api/generated.ts';
+import type {IsCurrent} from '../cluster/gather.ts';
 import type {Writer} from '../cluster/writer.ts';
 import type {StatusPlan} from '../plan/fleet.ts';
 import {nameOf, nameText} from '../plan/metadata.ts';
@@ -11,6 +12,7 @@ export type StatusWriting = {
   writer: Pick<Writer, 'applyStatus'>;
   recorder: Pick<EventRecorder, 'record'>;
   pace: StatusPace;
+  isCurrent: IsCurrent;
 };
 
 type Status = ModelRouteStatus | ModelGatewayStatus;
@@ -46,8 +48,10 @@ function record({object, status}: Due, recorder: StatusWriting['recorder']): voi
   });
 }
 
-async function write(due: Due, {writer, recorder, pace}: StatusWriting): Promise<void> {
+async function write(due: Due, {writer, recorder, pace, isCurrent}: StatusWriting): Promise<void> {
   const {object, status} = due;
+  // What came since is planned by the reconcile that it has made due, perhaps of another gateway: its status must not be overwritten.
+  if (!isCurrent(object)) return;
   await writer.applyStatus(object.kind, nameOf(object), status);
   pace.written(statusKey(object));
   record(due, recorder);

@@ -1,7 +1,5 @@
 /** The rights that the chart gives are those that the operator needs, on a real API server that asks for them. */
-import {readFileSync} from 'node:fs';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, it} from '@jest/globals';
-import {Agent, request} from 'undici';
 import {pathOf, watchedKinds} from '../../operator/cluster/kinds.ts';
 import {planChildren} from '../../operator/plan/children/children.ts';
 import type {Child} from '../../operator/plan/fleet.ts';
@@ -9,16 +7,14 @@ import {findAssets} from '../api-server/assets.ts';
 import {installCrds} from '../api-server/crds.ts';
 import {startApiServer, type ApiServer} from '../api-server/start.ts';
 import {modelGateway} from '../objects.ts';
-import {until} from '../until.ts';
-import {collection, createHelm, findHelm, type KubeDocument} from './helm.ts';
+import {createAccount, leases, own, type Account, type Ask} from './account.ts';
+import {collection, createHelm, findHelm} from './helm.ts';
 
 const program = findHelm((line) => process.stderr.write(line));
 const assets = program === undefined ? undefined : findAssets((line) => process.stderr.write(line));
 const helm = createHelm(program ?? '');
 
-const own = 'modelroute-system';
 const rbac = 'rbac.authorization.k8s.io';
-const leases = `/apis/coordination.k8s.io/v1/namespaces/${own}/leases`;
 
 /** All kinds of children, a grant in another namespace among them. */
 const children = planChildren({
@@ -36,80 +32,32 @@ const settings = (namespace: string): Child[] =>
     metadata: {name: 'models-x', namespace, labels: {}},
   }));
 
-/** The status of the answer. */
-type Ask = (method: string, path: string, body?: object) => Promise<number>;
-
 (assets === undefined ? describe.skip : describe)('the operator, with the rights of the chart', () => {
   let server: ApiServer;
-  let agent: Agent;
+  let account: Account;
   let asOperator: Ask;
-  const installed: string[] = [];
 
   beforeAll(async () => {
     server = await startApiServer(assets ?? '');
-    agent = new Agent({connect: {ca: readFileSync(server.ca)}});
+    account = createAccount(server);
     await installCrds(server);
     for (const name of [own, 'team-a', 'team-b', 'team-c'])
       await server.request('POST', '/api/v1/namespaces', {apiVersion: 'v1', kind: 'Namespace', metadata: {name}});
   }, 100_000);
   afterAll(async () => {
-    await agent?.destroy();
+    await account?.close();
     await server?.stop();
   });
 
-  const make = async (object: KubeDocument): Promise<void> => {
-    const {status} = await server.request('POST', collection(object), object);
-    expect(status).toBe(201);
-    installed.push(`${collection(object)}/${object.metadata.name}`);
-  };
-
-  /** The API server learns of a role a moment after it has stored it, and of one that is gone too. */
-  const untilInForce = async (namespaces: string[] | undefined): Promise<void> => {
-    const allowed = ['team-a', 'team-b'].map((name) => `/api/v1/namespaces/${name}/secrets`);
-    const answers: [string, boolean][] = [
-      ...allowed.map((path): [string, boolean] => [path, true]),
-      [`${leases}/modelroute-operator`, true],
-      ['/api/v1/secrets', namespaces === undefined],
-    ];
-    for (const [path, isAllowed] of answers)
-      await until(async () => ((await asOperator('GET', path)) !== 403) === isAllowed, `the right to ${path}`, 30_000);
-  };
-
-  /** As Helm would, but for what nobody asks for rights. */
   const install = async (watchNamespaces?: string[]): Promise<void> => {
-    const isForUs = ({kind, metadata}: KubeDocument): boolean =>
-      /Role|ServiceAccount/.test(kind) && metadata.annotations?.['helm.sh/hook'] === undefined;
-    for (const object of (await helm.render('modelroute', {watchNamespaces})).filter(isForUs)) await make(object);
-    const account = `/api/v1/namespaces/${own}/serviceaccounts/modelroute/token`;
-    const {body} = await server.request('POST', account, {
-      apiVersion: 'authentication.k8s.io/v1',
-      kind: 'TokenRequest',
-      spec: {},
-    });
-    const {token} = (body as {status: {token: string}}).status;
-    asOperator = async (method, path, body) => {
-      const answer = await request(`${server.url}${path}`, {
-        method,
-        dispatcher: agent,
-        headers: {
-          authorization: `Bearer ${token}`,
-          'content-type': method === 'PATCH' ? 'application/apply-patch+yaml' : 'application/json',
-        },
-        ...(body === undefined ? {} : {body: JSON.stringify(body)}),
-      });
-      await answer.body.dump();
-      return answer.statusCode;
-    };
-    await untilInForce(watchNamespaces);
+    ({ask: asOperator} = await account.install(await helm.render('modelroute', {watchNamespaces}), watchNamespaces));
   };
-  afterEach(async () => {
-    for (const path of installed.splice(0).toReversed()) await server.request('DELETE', path);
-  });
+  afterEach(() => account.uninstall());
 
   const apply = async (object: Child): Promise<string> => {
     const path = `${collection(object)}/${object.metadata.name}?fieldManager=modelroute&force=true`;
     const status = await asOperator('PATCH', path, object);
-    installed.push(path.replace(/\?.*/, ''));
+    account.installed.push(path.replace(/\?.*/, ''));
     return `${object.kind} ${object.metadata.namespace}: ${status}`;
   };
   const applied = (objects: Child[]): string[] =>
@@ -160,7 +108,7 @@ type Ask = (method: string, path: string, body?: object) => Promise<number>;
     });
 
     it('leads, makes gateways on demand, tells, and looks at the definitions', async () => {
-      installed.push(`${leases}/modelroute-operator`, `${models('team-a')}/modelgateways/models`);
+      account.installed.push(`${leases}/modelroute-operator`, `${models('team-a')}/modelgateways/models`);
       const gateway = modelGateway();
       expect({
         lease: await asOperator('POST', leases, lease),
@@ -216,7 +164,7 @@ type Ask = (method: string, path: string, body?: object) => Promise<number>;
     }, 60_000);
 
     it('leads all the same', async () => {
-      installed.push(`${leases}/modelroute-operator`);
+      account.installed.push(`${leases}/modelroute-operator`);
       expect(await asOperator('POST', leases, lease)).toBe(201);
       expect(await asOperator('PUT', `${leases}/modelroute-operator`, renewal)).toBe(409);
     });

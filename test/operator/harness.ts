@@ -166,3 +166,18 @@ export const textOf = async (port: number, path: string): Promise<{status: numbe
   const answer = await fetch(`http://127.0.0.1:${port}${path}`);
   return {status: answer.status, text: await answer.text()};
 };
+
+/** Waits for it. `text`: of the one line. */
+export const probeSays = (
+  {operator}: Running,
+  path: '/livez' | '/readyz',
+  wanted: {status: number; text: string},
+): Promise<void> =>
+  until(
+    async () => {
+      const {status, text} = await textOf(operator.adminPort, path);
+      return status === wanted.status && text === `${wanted.text}\n`;
+    },
+    `${path} says ${wanted.status} "${wanted.text}"`,
+    patienceMs,
+  );

@@ -1,25 +1,22 @@
 /** `modelroute operator` as a process: who leads, what it waits for, and what it says when it may not do its work. */
-import {type ChildProcess, spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, describe, expect, it} from '@jest/globals';
-import {parse, stringify} from 'yaml';
+import {parse} from 'yaml';
 import {crdPaths} from '../../operator/api/crds.ts';
 import {findAssets} from '../api-server/assets.ts';
 import {installCrds} from '../api-server/crds.ts';
 import {type ApiServer, startApiServer} from '../api-server/start.ts';
 import {until} from '../until.ts';
-import {connect, patienceMs, type Cluster, type LogLine} from './harness.ts';
+import {connect, patienceMs, type Cluster} from './harness.ts';
+import {startProcess, writeKubeconfig, type Process} from './process.ts';
 
 const assets = findAssets((line) => process.stderr.write(line));
 const describeWithServer = assets === undefined ? describe.skip : describe;
-const main = join(import.meta.dirname, '../../cli/main.ts');
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const leasePath = '/apis/coordination.k8s.io/v1/namespaces/default/leases/modelroute-operator';
-
-type Process = {child: ChildProcess; log: LogLine[]; errors: () => string; says(message: string): Promise<LogLine>};
 
 const route = (namespace: string, name: string) => ({
   kind: 'ModelRoute',
@@ -31,7 +28,7 @@ describeWithServer('modelroute operator', () => {
   let server: ApiServer;
   let cluster: Cluster;
   let folder: string;
-  const children: ChildProcess[] = [];
+  const processes: Process[] = [];
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'modelroute-operator-'));
@@ -40,11 +37,7 @@ describeWithServer('modelroute operator', () => {
   }, 180_000);
 
   afterEach(async () => {
-    for (const child of children.splice(0)) {
-      if (child.exitCode !== null || child.signalCode !== null) continue;
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    }
+    for (const started of processes.splice(0)) await started.end();
     // Whoever was killed has not given it up.
     await cluster.client.request({method: 'DELETE', path: leasePath}).catch(() => {});
   });
@@ -55,48 +48,12 @@ describeWithServer('modelroute operator', () => {
     rmSync(folder, {recursive: true, force: true});
   });
 
-  const kubeconfig = (token: string): string => {
-    const file = join(folder, `${token}.yaml`);
-    const config = {
-      apiVersion: 'v1',
-      kind: 'Config',
-      clusters: [{name: 'c', cluster: {server: server.url, 'certificate-authority': server.ca}}],
-      users: [{name: 'u', user: {token}}],
-      contexts: [{name: 'x', context: {cluster: 'c', user: 'u'}}],
-      'current-context': 'x',
-    };
-    writeFileSync(file, stringify(config));
-    return file;
-  };
-
-  const start = (identity: string, flags: string[] = [], token = server.token): Process => {
-    const needed = ['--kubeconfig', kubeconfig(token), '--identity', identity, '--admin', '127.0.0.1:0'];
-    const child = spawn(process.execPath, [main, 'operator', '--proxy-image', 'modelroute:test', ...needed, ...flags], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    children.push(child);
-    const log: LogLine[] = [];
-    let [rest, errors] = ['', ''];
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      const lines = (rest + text).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) log.push(JSON.parse(line) as LogLine);
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      errors += text;
-    });
-    return {
-      child,
-      log,
-      errors: () => errors,
-      async says(message) {
-        const find = (): LogLine | undefined => log.find((line) => line.message === message);
-        await until(() => find() !== undefined, `${identity} says "${message}"`, patienceMs).catch((error: unknown) => {
-          throw new Error(`${String(error)}\n${errors}${JSON.stringify(log, undefined, 1)}`);
-        });
-        return find() as LogLine;
-      },
-    };
+  const start = (identity: string, flags: string[] = []): Process => {
+    const kubeconfig = writeKubeconfig(folder, server, server.token);
+    const needed = ['--proxy-image', 'modelroute:test', '--kubeconfig', kubeconfig, '--identity', identity];
+    const started = startProcess(['operator', ...needed, ...flags]);
+    processes.push(started);
+    return started;
   };
 
   const exists = (kind: string, namespace: string, name: string): Promise<void> =>
@@ -106,23 +63,18 @@ describeWithServer('modelroute operator', () => {
       patienceMs,
     );
 
-  const ready = async ({log}: Process): Promise<number> => {
-    const {admin} = log.find(({message}) => message === 'operator started') as {admin: number} & LogLine;
-    return (await fetch(`http://127.0.0.1:${admin}/readyz`)).status;
-  };
-
   it('waits for the CRDs, says which are missing or too old, and goes on when they are there', async () => {
     const operator = start('early');
     await operator.says('operator started');
     await until(() => /not installed/.test(JSON.stringify(operator.log)), 'it says that they are missing', patienceMs);
-    expect(await ready(operator)).toBe(503);
+    expect(await operator.ready()).toBe(503);
     for (const path of crdPaths()) {
       const crd = parse(readFileSync(path, 'utf8')) as {metadata: {annotations: Record<string, string>}};
       crd.metadata.annotations = {...crd.metadata.annotations, 'modelroute.dev/schema-version': '0'};
       await server.request('POST', definitions, crd);
     }
     await until(() => /schema version 0/.test(JSON.stringify(operator.log)), 'it says that they are old', patienceMs);
-    expect(await ready(operator)).toBe(503);
+    expect(await operator.ready()).toBe(503);
     for (const name of ['modelroutes', 'modelgateways'])
       await cluster.client.request({
         method: 'PATCH',
@@ -131,7 +83,7 @@ describeWithServer('modelroute operator', () => {
         body: {metadata: {annotations: {'modelroute.dev/schema-version': '1'}}},
       });
     await operator.says('leads');
-    expect(await ready(operator)).toBe(200);
+    expect(await operator.ready()).toBe(200);
     expect(operator.child.exitCode).toBeNull();
     await installCrds(server); // what they are, for the tests that follow
   }, 180_000);

@@ -181,6 +181,40 @@ describeWithServer('the operator on a real API server', () => {
     await exists('Deployment', 'taken', 'models');
   }, 120_000);
 
+  it('goes on publishing routes while an admission policy refuses another object of the fleet', async () => {
+    await cluster.apply(route('refused', 'chat'));
+    await serves('refused', ['chat']);
+    await exists('Deployment', 'refused', 'models');
+    const api = '/apis/admissionregistration.k8s.io/v1';
+    const policies = `${api}/validatingadmissionpolicies`;
+    const bindings = `${api}/validatingadmissionpolicybindings`;
+    const accounts = [{apiGroups: [''], apiVersions: ['v1'], operations: ['UPDATE'], resources: ['serviceaccounts']}];
+    const selector = {matchLabels: {'kubernetes.io/metadata.name': 'refused'}};
+    const send = (method: 'POST' | 'DELETE', path: string, spec?: object): Promise<unknown> =>
+      cluster.client.request({method, path, ...(spec && {body: {metadata: {name: 'no-accounts'}, spec}})});
+    await cluster.apply({kind: 'Namespace', metadata: {name: 'refused'}});
+    await send('POST', policies, {
+      failurePolicy: 'Fail',
+      matchConstraints: {resourceRules: accounts, namespaceSelector: selector},
+      validations: [{expression: 'false', message: 'nobody changes accounts'}],
+    });
+    await send('POST', bindings, {policyName: 'no-accounts', validationActions: ['Deny']});
+    const isRefused = (): Promise<boolean> =>
+      cluster.patch('ServiceAccount', 'refused', 'models', {metadata: {annotations: {a: String(Math.random())}}}).then(
+        () => false,
+        () => true,
+      );
+    await until(isRefused, 'the policy is in force', patienceMs);
+    await running.stop();
+    running = await run(server); // which applies everything anew
+    await cluster.apply(route('refused', 'other'));
+    await serves('refused', ['chat', 'other']);
+    const object: [string, string, string] = ['ModelGateway', 'refused', 'models'];
+    expect(await cluster.turns(object, 'Programmed', 'False/ApplyFailed')).toContain('nobody changes accounts');
+    for (const path of [bindings, policies]) await send('DELETE', `${path}/no-accounts`);
+    await cluster.turns(object, 'Programmed', 'Unknown/Pending');
+  }, 180_000);
+
   describe('leaves out a backend, says why, and takes it in when there is what it needs:', () => {
     const local = {name: 'local', serviceRef: {name: 'vllm', port: 8000}};
     const withKey = {...url, auth: {secretRef: {name: 'openai'}}};
@@ -388,6 +422,53 @@ describeWithServer('the operator on a real API server', () => {
     await serves('large', ['small']);
   }, 180_000);
 
+  it('tells in Events what it has changed and why, but not of each config', async () => {
+    const ofGateway = async (): Promise<string[]> =>
+      (await cluster.list('Event', 'whys'))
+        .map((event) => event as KubeObject & {reason: string; note: string; regarding: {kind: string}})
+        .filter(({regarding}) => regarding.kind === 'ModelGateway')
+        .map(({reason, note}) => `${reason} ${note}`);
+    const tells = (wanted: string): Promise<void> =>
+      until(async () => (await ofGateway()).includes(wanted), `an Event "${wanted}"`, patienceMs);
+    await cluster.apply(gateway('whys', 'models', {replicas: 2}));
+    await tells('Created Deployment whys/models: it was not there');
+    await cluster.apply(gateway('whys', 'models', {replicas: 3}));
+    await tells('Updated Deployment whys/models: as the gateway has it now');
+    await cluster.patch('Deployment', 'whys', 'models', {spec: {replicas: 1}});
+    await tells('Restored Deployment whys/models: somebody else had changed it');
+    await cluster.patch('Service', 'whys', 'models', {metadata: {labels: {'app.kubernetes.io/name': 'theirs'}}});
+    await tells('Restored Service whys/models: somebody else had changed it');
+    await cluster.apply(route('whys', 'chat'));
+    await serves('whys', ['chat']);
+    await cluster.patch('ConfigMap', 'whys', 'models-config', {binaryData: {'config.json.gz': ''}});
+    await tells('Restored ConfigMap whys/models-config: somebody else had changed it');
+    const lines = running.log.filter(({namespace, message}) => namespace === 'whys' && message === 'child restored');
+    expect(lines.map(({kind}) => kind)).toEqual(['Deployment', 'Service', 'ConfigMap']);
+    expect((await ofGateway()).filter((told) => told.startsWith('Updated ConfigMap'))).toEqual([]);
+  }, 120_000);
+
+  it('puts right what somebody keeps changing, then ever later, and warns of it once', async () => {
+    await cluster.apply(gateway('contested', 'models', {replicas: 2}));
+    await exists('Deployment', 'contested', 'models');
+    const warnings = () => running.log.filter(({level, namespace}) => level === 'warn' && namespace === 'contested');
+    const replicas = async (): Promise<number | undefined> => {
+      const found = (await cluster.get('Deployment', 'contested', 'models')) as {spec: {replicas: number}} | undefined;
+      return found?.spec.replicas;
+    };
+    for (let count = 0; count < 5; count += 1) {
+      await cluster.patch('Deployment', 'contested', 'models', {spec: {replicas: 9}});
+      await until(async () => (await replicas()) === 2, 'it is put right', patienceMs);
+    }
+    await until(() => warnings().length === 1, 'it warns', patienceMs);
+    expect(warnings()).toMatchObject([{message: 'somebody else keeps changing a child', kind: 'Deployment'}]);
+    const since = performance.now();
+    await cluster.patch('Deployment', 'contested', 'models', {spec: {replicas: 9}});
+    await until(async () => (await replicas()) === 2, 'it is put right once more', patienceMs);
+    expect(performance.now() - since).toBeGreaterThan(5_000);
+    const reasons = (await cluster.list('Event', 'contested')).map((event) => event['reason']);
+    expect(reasons.filter((reason) => reason === 'Contested')).toHaveLength(1);
+  }, 180_000);
+
   it('tells of it in Events', async () => {
     await cluster.apply(route('told', 'chat', {backends: [{name: 'local', serviceRef: {name: 'no', port: 1}}]}));
     await until(
@@ -432,6 +513,7 @@ describeWithServer('the operator on a real API server', () => {
 
   it('never says that something is wrong with itself', () => {
     expect(running.log.filter(({message}) => message === 'fault in ModelRoute')).toEqual([]);
-    expect(running.log.filter(({level}) => level === 'error')).toEqual([]);
+    const isMeant = (line: Running['log'][number]): boolean => line['gateway'] === 'refused/models';
+    expect(running.log.filter((line) => line.level === 'error' && !isMeant(line))).toEqual([]);
   });
 });
