@@ -117,6 +117,12 @@ function handOver(server: Server, answers: Answers, classes: MessageClasses): ()
   };
 }
 
+/**
+ * How long a connection stays, once it is to close, after an answer whose head went out before that was known: its caller may have sent
+ * the next request already, and would see a reset.
+ */
+const lingerMs = 1_000;
+
 /** Of callers that come at once: Node's own 511 makes the rest of a burst wait a second for the next try of their kernel. */
 const backlog = 4_096;
 
@@ -174,17 +180,11 @@ export function listen(app: Express, options: ListenOptions): Promise<Listener> 
           Object.assign(server, {maxHeaderSize: maxHeaderBytes}); // read for each new connection, though no type says so
           server.maxConnections = maxConnections;
         },
-        closeAfterAnswers: () => answers.closeAfter(),
-        stop: () =>
-          new Promise((stopped) => {
-            // Connections whose last answer is still on its way become idle later than close() looks.
-            const sweep = setInterval(() => server.closeIdleConnections(), 50);
-            server.close(() => {
-              clearInterval(sweep);
-              stopped();
-            });
-            server.closeIdleConnections();
-          }),
+        closeAfterAnswers() {
+          Object.assign(server, {keepAliveTimeout: lingerMs, keepAliveTimeoutBuffer: 0}); // read at the end of each answer
+          answers.closeAfter();
+        },
+        stop: () => new Promise((stopped) => void server.close(() => stopped())),
         closeAll() {
           server.closeAllConnections();
           endHandedOver();

@@ -1,8 +1,17 @@
 /** The chart's own test, and what people see in a table, on a real cluster in a namespace with restricted Pod Security. */
 import {afterAll, beforeAll, expect, it} from '@jest/globals';
+import {commandsOf} from '../charts/helm.ts';
 import type {Cluster} from './cluster.ts';
 import {eventually} from './eventually.ts';
-import {createScope, describeOnCluster, operatorNamespace, setUpMs, startProduct, type Scope} from './scenario.ts';
+import {
+  createScope,
+  describeOnCluster,
+  installProduct,
+  operatorNamespace,
+  setUpMs,
+  startProduct,
+  type Scope,
+} from './scenario.ts';
 import {backend, route, simulators} from './objects.ts';
 
 const testMs = 5 * 60_000;
@@ -33,6 +42,24 @@ describeOnCluster('the chart', () => {
         'name',
       ]);
       expect(left.stdout).toBe('');
+    },
+    testMs,
+  );
+
+  it(
+    'prints notes whose commands, pasted into a shell, get an answer from the model, also where it looks after one namespace',
+    async () => {
+      const scope: Scope = await createScope(cluster, 'notes');
+      try {
+        await installProduct(cluster, [`watchNamespaces={${scope.name}}`]);
+        const {stdout: notes} = await cluster.helm(['get', 'notes', 'modelroute', '--namespace', operatorNamespace]);
+        const shell = `set -e; trap 'kill $(jobs -p)' EXIT\n${commandsOf(notes)}`;
+        const {stdout} = await cluster.run('bash', '-c', shell);
+        expect(stdout).toMatch(/"content": *"Hello from /);
+      } finally {
+        await scope.close();
+        await installProduct(cluster);
+      }
     },
     testMs,
   );

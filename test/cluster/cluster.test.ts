@@ -1,4 +1,5 @@
 /** The cluster that the other tests here stand on: its images run as pods under the strictest rules, and its parts come back after they were killed. */
+import {readFileSync} from 'node:fs';
 import {afterAll, beforeAll, describe, expect, it} from '@jest/globals';
 import {canRunCluster} from './machine.ts';
 import {type Cluster, startCluster, startMs} from './cluster.ts';
@@ -90,6 +91,12 @@ describeOnCluster('a cluster', () => {
 
   it('carries a request through the image as proxy to the image as simulator, by the names of their Services', async () => {
     expect(await post(`http://proxy.${namespace}:8080/v1/chat/completions`, chat('chat'))).toContain('Hello from');
+  }, 60_000);
+
+  it('has modelroute as a command in the image', async () => {
+    const {stdout} = await cluster.kubectl(['exec', '-n', namespace, 'proxy', '--', 'modelroute', '--version']);
+    const {version} = JSON.parse(readFileSync('package.json', 'utf8')) as {version: string};
+    expect(stdout.trim()).toBe(version);
   }, 60_000);
 
   it('runs a real model server', async () => {

@@ -30,6 +30,8 @@ export type Cluster = {
   part: Record<'start' | 'stop' | 'kill' | 'restart', (part: Part) => Promise<void>>;
   /** localhost/modelroute:test and localhost/model-server:test, made if they are out of date. */
   loadImages(): Promise<void>;
+  /** Another name for an image on the node. */
+  tagImage(image: string, name: string): Promise<void>;
   /** A condition that throws does not hold yet; its last error is the cause if time runs out. */
   waitFor(condition: () => Promise<boolean>, what: string, timeoutMs?: number): Promise<void>;
   /** What a pod, `deployment/name` or `-l=label=value` has logged. */
@@ -129,6 +131,9 @@ export async function startCluster(): Promise<Cluster> {
     async loadImages() {
       const {stdout} = await execute(script('image'), ['modelroute', 'model-server'], {env});
       await execute(script('load'), stdout.trim().split('\n'), {env});
+    },
+    async tagImage(image, name) {
+      await execute(script('tag'), [image, name], {env});
     },
     waitFor,
     async logs(namespace, target) {

@@ -146,7 +146,7 @@ const answerOf = ({out, err}: Running): unknown => {
 export type Load = {
   /** The newest line of what it counts. */
   status: () => string;
-  counts: () => {ok: number; failed: number};
+  counts: () => {ok: number; failed: number; running: number};
   /** Lets what runs come to its end. */
   stop: () => Promise<LoadReport>;
   /** The report, when `seconds` are over. */
@@ -165,8 +165,9 @@ export function startLoad(options: LoadOptions, place: Place = []): Load {
   return {
     status,
     counts() {
-      const [, ok = '0', failed = '0'] = /: (\d+) ok, (\d+) failed/.exec(status()) ?? [];
-      return {ok: Number(ok), failed: Number(failed)};
+      const counted = /: (\d+) ok, (\d+) failed, (\d+) running/.exec(status()) ?? [];
+      const [ok = 0, failed = 0, running = 0] = counted.slice(1).map(Number);
+      return {ok, failed, running};
     },
     stop() {
       signal(running, 'SIGTERM');

@@ -3,9 +3,8 @@ import {spawn} from 'node:child_process';
 import {afterAll, beforeAll, expect, it} from '@jest/globals';
 import type {Cluster} from './cluster.ts';
 import {eventually} from './eventually.ts';
-import {backend, gateway, route, simulators, type KubernetesObject} from './objects.ts';
+import {backend, gateway, route, type KubernetesObject} from './objects.ts';
 import {
-  createScope,
   describeOnCluster,
   loadTestMs,
   proxies,
@@ -51,7 +50,7 @@ const strangers: KubernetesObject[] = [
   {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
-    metadata: {name: 'models', labels: {app: 'stranger'}},
+    metadata: {name: 'web', labels: {app: 'stranger'}},
     spec: {
       replicas: 0,
       selector: {matchLabels: {app: 'stranger'}},
@@ -64,7 +63,7 @@ const strangers: KubernetesObject[] = [
   {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: {name: 'models', labels: {app: 'stranger'}},
+    metadata: {name: 'shop', labels: {app: 'stranger'}},
     spec: {selector: {app: 'stranger'}, ports: [{port: 8080}]},
   },
 ];
@@ -85,27 +84,29 @@ describeOnCluster('objects that others have a part in', () => {
   it(
     "a foreign label and another manager's field outlive what the operator applies",
     async () => {
-      await scenario.kubectl('label', 'deployment/models', 'service/models', 'example.com/team=blue');
-      await scenario.kubectl('annotate', 'service/models', 'example.com/contact=ops');
-      const field = {
-        apiVersion: 'apps/v1',
-        kind: 'Deployment',
-        metadata: {name: 'models'},
-        spec: {progressDeadlineSeconds: 700},
-      };
-      await cluster.kubectl(
-        ['--namespace', scenario.name, 'apply', '--server-side', '--field-manager=platform', '-f', '-'],
-        {stdin: JSON.stringify(field)},
-      );
-      await scenario.apply(
-        gateway('models', {service: {annotations: {'example.com/changed': 'yes'}}, pod: {labels: {changed: 'yes'}}}),
-      );
-      await eventually(
-        async () =>
-          (await scenario.get<Owned>('service/models')).metadata.annotations?.['example.com/changed'] === 'yes',
-        'the operator has applied the Service anew',
-      );
-      await scenario.untilPods(`${proxies},changed=yes`, 2);
+      await scenario.underLoad("the operator's part of what others have changed", async () => {
+        await scenario.kubectl('label', 'deployment/models', 'service/models', 'example.com/team=blue');
+        await scenario.kubectl('annotate', 'service/models', 'example.com/contact=ops');
+        const field = {
+          apiVersion: 'apps/v1',
+          kind: 'Deployment',
+          metadata: {name: 'models'},
+          spec: {progressDeadlineSeconds: 700},
+        };
+        await cluster.kubectl(
+          ['--namespace', scenario.name, 'apply', '--server-side', '--field-manager=platform', '-f', '-'],
+          {stdin: JSON.stringify(field)},
+        );
+        await scenario.apply(
+          gateway('models', {service: {annotations: {'example.com/changed': 'yes'}}, pod: {labels: {changed: 'yes'}}}),
+        );
+        await eventually(
+          async () =>
+            (await scenario.get<Owned>('service/models')).metadata.annotations?.['example.com/changed'] === 'yes',
+          'the operator has applied the Service anew',
+        );
+        await scenario.untilPods(`${proxies},changed=yes`, 2);
+      });
       const [deployment, service] = await Promise.all([
         scenario.get<Owned>('deployment/models'),
         scenario.get<Owned>('service/models'),
@@ -114,6 +115,37 @@ describeOnCluster('objects that others have a part in', () => {
       expect(deployment.spec.progressDeadlineSeconds).toBe(700);
       expect(service.metadata.labels).toMatchObject({'example.com/team': 'blue'});
       expect(service.metadata.annotations).toMatchObject({'example.com/contact': 'ops'});
+    },
+    loadTestMs,
+  );
+
+  it.each(strangers.map((stranger) => [stranger.kind, stranger] as const))(
+    "a stranger's %s of a gateway's name stays as it is, the gateway says so, and starts when the name is free; another one serves all the while",
+    async (kind, stranger) => {
+      const {name} = stranger.metadata;
+      const object = `${kind.toLowerCase()}/${name}`;
+      await scenario.apply(stranger);
+      await eventually(async () => {
+        const {metadata, status} = await scenario.get<Owned>(object);
+        return metadata.generation === undefined || status?.observedGeneration === metadata.generation;
+      }, 'the controllers have seen it');
+      const before = await scenario.get<Owned>(object);
+
+      await scenario.underLoad(`gateway models beside a stranger's ${kind}`, async () => {
+        await scenario.apply(gateway(name, {replicas: 1}), route(name, [backend('sim')], {gatewayRef: {name}}));
+        const {message} = await scenario.untilReason(`mgateway/${name}`, 'Accepted', 'NameInUse');
+        expect(message).toContain(kind);
+        expect(message).toContain(name);
+        await eventually(
+          async () => (await scenario.condition(`mroute/${name}`, 'Ready'))?.status === 'False',
+          'the route says that it is not served',
+        );
+        expect(await scenario.get<Owned>(object)).toEqual(before);
+
+        await scenario.kubectl('delete', object);
+        await scenario.untilReady(`mroute/${name}`);
+        await scenario.kubectl('delete', `mroute/${name}`, `mgateway/${name}`);
+      });
     },
     loadTestMs,
   );
@@ -143,35 +175,6 @@ describeOnCluster('objects that others have a part in', () => {
       } finally {
         replicas.close();
       }
-    },
-    loadTestMs,
-  );
-
-  it.each(strangers.map((stranger) => [stranger.kind, stranger] as const))(
-    "a stranger's %s of the same name stays as it is, the gateway says so, and starts when the name is free",
-    async (kind, stranger) => {
-      const scope = await createScope(cluster, 'stranger');
-      const object = `${kind.toLowerCase()}/models`;
-      await scope.apply(stranger, ...simulators('sim', 1));
-      await eventually(async () => {
-        const {metadata, status} = await scope.get<Owned>(object);
-        return metadata.generation === undefined || status?.observedGeneration === metadata.generation;
-      }, 'the controllers have seen it');
-      const before = await scope.get<Owned>(object);
-
-      await scope.apply(route('chat', [backend('sim')]));
-      const {message} = await scope.untilReason('mgateway/models', 'Accepted', 'NameInUse');
-      expect(message).toContain(kind);
-      expect(message).toContain('models');
-      await eventually(
-        async () => (await scope.condition('mroute/chat', 'Ready'))?.status === 'False',
-        'the route says that it is not served',
-      );
-      expect(await scope.get<Owned>(object)).toEqual(before);
-
-      await scope.kubectl('delete', object);
-      await scope.untilReady('mroute/chat');
-      await scope.close();
     },
     loadTestMs,
   );

@@ -60,18 +60,18 @@ export async function installDefinitions(cluster: Cluster): Promise<void> {
   await cluster.helm(upgradeInstall('modelroute-crds', 'modelroute-crds', []));
 }
 
+/** Also those that are not ready, or on their way out. */
+export async function operators(cluster: Cluster): Promise<Pod[]> {
+  const which = ['--namespace', operatorNamespace, '--selector', operatorPods];
+  const {stdout} = await cluster.kubectl(['get', 'pods', ...which, '-o', 'json']);
+  return (JSON.parse(stdout) as {items: Pod[]}).items;
+}
+
 /** How many operators run, from then on. */
 export async function scaleOperator(cluster: Cluster, replicas: number): Promise<void> {
-  const inNamespace = ['--namespace', operatorNamespace];
-  await cluster.kubectl([...inNamespace, 'scale', 'deployment/modelroute', `--replicas=${replicas}`]);
-  await eventually(
-    async () => {
-      const {stdout} = await cluster.kubectl([...inNamespace, 'get', 'pods', '--selector', operatorPods, '-o', 'json']);
-      return (JSON.parse(stdout) as {items: Pod[]}).items.length === replicas;
-    },
-    `${replicas} operators`,
-    120,
-  );
+  const deployment = ['deployment/modelroute', '--namespace', operatorNamespace];
+  await cluster.kubectl(['scale', ...deployment, `--replicas=${replicas}`]);
+  await eventually(async () => (await operators(cluster)).length === replicas, `${replicas} operators`);
 }
 
 /** Also upgrades; `values`: as `--set` takes them. */
@@ -100,6 +100,7 @@ export type Condition = {type: string; status: string; reason: string; message: 
 
 export type Pod = {
   metadata: {name: string; uid: string; deletionTimestamp?: string};
+  spec: {containers: {image: string}[]};
   status: {
     podIP?: string;
     conditions?: {type: string; status: string}[];
@@ -212,10 +213,22 @@ export async function createScope(
 export type Clock = {left: () => boolean};
 
 export type Scenario = Scope & {
-  /** Runs `act` under load, which lasts `outageSeconds` at least. @throws if a single call failed */
-  underLoad: (what: string, act: (clock: Clock) => Promise<void>) => Promise<LoadReport>;
+  /**
+   * Runs `act` under load, which lasts `outageSeconds` at least. `longStreams`: on the simulators, beside the rest.
+   * @throws if a single call failed
+   */
+  underLoad: (
+    what: string,
+    act: (clock: Clock) => Promise<void>,
+    options?: {longStreams?: boolean},
+  ) => Promise<LoadReport>;
   load: (options?: Partial<LoadOptions>) => Load;
 };
+
+const modelServerLoad = {model: 'tiny', expect: 'any', plainPerSecond: 2, streams: 1, streamTokens: 16} as const;
+
+/** 15 s each: longer than a proxy stays that only waits until nobody new is sent to it, and half of a gateway's `drainPeriod` here. */
+const longStreamLoad = {plainPerSecond: 0, streams: 6, streamTokens: 150, pace: 10} as const;
 
 const anyFailed = (loads: readonly Load[]): boolean => loads.some((load) => load.counts().failed > 0);
 
@@ -236,26 +249,39 @@ export async function startScenario(cluster: Cluster, prefix: string): Promise<S
   await scope.untilReady('mroute/chat');
   await scope.untilReady('mroute/tiny');
   await scope.untilPods(proxies, 2); // Ready needs one
+  // A node that is busy takes longer to send callers there than the operator waits before it says Ready.
+  await eventually(
+    async () => (await cluster.run('curl', '--fail', '--silent', `${scope.url}/models`)).stdout !== '',
+    'the gateway answers',
+  );
 
   const load = (options: Partial<LoadOptions> = {}): Load => startLoad({url: scope.url, ...options}, inCluster);
 
-  const underLoad: Scenario['underLoad'] = async (what, act) => {
-    const loads = [load(), load({model: 'tiny', expect: 'any', plainPerSecond: 2, streams: 1, streamTokens: 16})];
+  const underLoad: Scenario['underLoad'] = async (what, act, {longStreams = false} = {}) => {
+    const steady = [load(), load(modelServerLoad)];
+    const long = longStreams ? [load(longStreamLoad)] : [];
+    const loads = [...steady, ...long];
     const end = performance.now() + outageSeconds * 1000;
+    const allFlow = (): Promise<unknown> => Promise.all(steady.map((one) => flow(one, 10)));
+    const allRun = (): boolean => long.every((one) => one.counts().running === longStreamLoad.streams);
     try {
-      await Promise.all(loads.map((one) => flow(one, 10)));
+      await Promise.all([allFlow(), eventually(allRun, 'the long streams run')]);
       await act({left: () => performance.now() < end && !anyFailed(loads)});
       await eventually(() => performance.now() > end || anyFailed(loads), 'the time is over', outageSeconds + 60);
-      await Promise.all(loads.map((one) => flow(one, 10)));
+      await allFlow();
     } catch (error) {
       const said = loads.map((one) => one.status()).join('\n');
       for (const one of loads) one.kill();
       throw new Error(`${what}: ${messageOf(error)}\nuntil then:\n${said}`, {cause: error});
     }
-    const [report, other] = await Promise.all(loads.map((one) => one.stop()));
+    const [report, other, longReport] = await Promise.all(loads.map((one) => one.stop()));
     if (report === undefined || other === undefined) throw new Error('bug: two loads make two reports');
-    mustHaveNoFailures(report, `${what}, simulators`, outageSeconds * 10);
-    mustHaveNoFailures(other, `${what}, model servers`, outageSeconds);
+    const ended = [
+      {name: 'simulators', report, atLeast: outageSeconds * 10},
+      {name: 'model servers', report: other, atLeast: outageSeconds},
+      ...(longReport === undefined ? [] : [{name: 'long streams', report: longReport, atLeast: outageSeconds / 5}]),
+    ].sort((one, next) => next.report.failed - one.report.failed); // a failure has ended the others early
+    for (const {name, report, atLeast} of ended) mustHaveNoFailures(report, `${what}, ${name}`, atLeast);
     return report;
   };
   return {...scope, load, underLoad};

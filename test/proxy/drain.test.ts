@@ -115,6 +115,30 @@ describe('a proxy that drains', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('answers the next request on the connection of a stream that it has promised to keep', async () => {
+    const setup = await setUp();
+    const {backend, proxy, clock} = setup;
+    const socket = connect(proxy.port, '127.0.0.1');
+    let text = '';
+    socket.setEncoding('utf8').on('data', (more: string) => (text += more));
+    const body = chatBody({stream: true});
+    const ask = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    socket.write(ask);
+    const stream = await backend.stream(1, role() + token('One'));
+    await until(() => text.includes('One'), 'the stream');
+    const draining = track(proxy.proxy.drain());
+    await clock.advance(drainGraceMs);
+    await until(() => isRefused(proxy.port), 'new connections to be refused');
+    stream.end(finish() + done);
+    await until(() => text.includes('[DONE]'), 'its end');
+    await new Promise((resolve) => setTimeout(resolve, 200)); // of the second for which it is kept
+    socket.write(ask);
+    (await backend.stream(2, role() + token('Two'))).end(finish() + done);
+    await until(() => text.split('[DONE]').length === 3, 'the end of the second');
+    expect(text.slice(text.indexOf('[DONE]')).toLowerCase()).toContain('connection: close');
+    await draining.promise;
+  });
+
   it('goes on accepting while callers still come, for as long as a slow node may send them, and no longer', async () => {
     const {proxy, clock} = await setUp();
     const draining = track(proxy.proxy.drain());
