@@ -58,7 +58,7 @@ const readiness = (gateway: ModelGateway, {proxies, fleet}: GatewayContext): Fin
 const notServed = (reason: string): Finding => ({
   status: 'False',
   reason: notAccepted,
-  message: `nothing is served, because it is not accepted (${reason}): see the condition Accepted`,
+  message: `it is not made as it says, because it is not accepted (${reason}): see the condition Accepted`,
 });
 
 export const gatewayStatus = (gateway: ModelGateway, context: GatewayContext): ModelGatewayStatus => {
