@@ -2,6 +2,7 @@
 import type {Call} from './call.ts';
 import {KubeError, kubeErrorOfAnswer, retryAfterMsOf} from './errors.ts';
 import {failureOf} from './failure.ts';
+import {jsonIn} from './json.ts';
 import type {Opened} from './opening.ts';
 import type {Failure} from './retry.ts';
 
@@ -20,11 +21,9 @@ async function readText({chunks}: Opened, maxBytes: number, where: string): Prom
 
 /** Throws a KubeError with the words of `fault`. */
 export function parseJson(text: string, fault: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new KubeError(fault); // without V8's own words: they quote the text, which may be a Secret
-  }
+  const value = jsonIn(text);
+  if (value === undefined) throw new KubeError(fault);
+  return value;
 }
 
 async function refusalOf(opened: Opened, where: string): Promise<Failure> {

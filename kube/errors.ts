@@ -1,5 +1,6 @@
 /** What went wrong between us and the API server, in words that may be logged. */
 import {STATUS_CODES} from 'node:http';
+import {jsonIn} from './json.ts';
 
 export type KubeErrorParts = {
   /** HTTP. */
@@ -43,14 +44,6 @@ const parseStatus = (value: unknown): Status | undefined =>
       }
     : undefined;
 
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-};
-
 const longestExcerpt = 300;
 
 const excerpt = (text: string): string => {
@@ -77,7 +70,7 @@ export function kubeErrorOfStatus(where: string, body: unknown, parts: KubeError
 
 /** From an answer that is not 2xx, whoever it comes from: a load balancer in between sends HTML. */
 export function kubeErrorOfAnswer(where: string, status: number, text: string, retryAfterMs?: number): KubeError {
-  const known = kubeErrorOfStatus(where, parseJson(text), {status, retryAfterMs});
+  const known = kubeErrorOfStatus(where, jsonIn(text), {status, retryAfterMs});
   if (known !== undefined) return known;
   const title = `${status} ${STATUS_CODES[status] ?? ''}`.trim();
   const said = excerpt(text);

@@ -5,6 +5,7 @@
 import {createHash} from 'node:crypto';
 import {gunzipSync, gzipSync} from 'node:zlib';
 import {z} from 'zod';
+import {jsonIn} from '../../kube/json.ts';
 import type {KubeObject} from '../../kube/objects.ts';
 import {longestConfigText, type Credentials, type GatewayConfig} from '../../proxy/config/schema.ts';
 import type {ModelGateway} from '../api/generated.ts';
@@ -104,10 +105,6 @@ export function readConfigMap(object: KubeObject): {text: string; hash: string} 
 export function readCredentials(secret: KubeObject): Credentials {
   const {data} = secretSchema.safeParse(secret);
   if (data === undefined) return new Map();
-  try {
-    const text = Buffer.from(data.data[credentialsKey], 'base64').toString('utf8');
-    return new Map(Object.entries(valuesSchema.parse(JSON.parse(text))));
-  } catch {
-    return new Map();
-  }
+  const text = Buffer.from(data.data[credentialsKey], 'base64').toString('utf8');
+  return new Map(Object.entries(valuesSchema.safeParse(jsonIn(text)).data ?? {}));
 }

@@ -78,3 +78,6 @@ export const apiVersionOf = ({api}: WatchedKind): string => api.replace(/^\/apis
 
 /** Of the objects that a gateway becomes. */
 export const childKindNames = ['Service', 'Secret', ...childKinds.map(({kind}) => kind)];
+
+/** What the operator makes: children, and gateways on demand. */
+export const writtenKinds = watchedKinds.filter(({kind}) => kind === 'ModelGateway' || childKindNames.includes(kind));

@@ -1,5 +1,6 @@
 /** What a proxy answers on /loaded, as far as the operator reads it. Pure. */
 import {z} from 'zod';
+import {jsonIn} from '../../kube/json.ts';
 import type {LoadedReport} from '../plan/fleet.ts';
 
 /** It becomes part of a condition's message, of which the API server takes 32 KB. */
@@ -13,7 +14,7 @@ const answer = z.object({
 
 /** Undefined if it is no such answer. Unknown fields are a newer release's. */
 export function parseLoadedReport(address: string, text: string): LoadedReport | undefined {
-  const {data} = answer.safeParse(parseJson(text));
+  const {data} = answer.safeParse(jsonIn(text));
   if (data === undefined) return undefined;
   const {hash, rejected, missingCredentials} = data;
   return {
@@ -23,11 +24,3 @@ export function parseLoadedReport(address: string, text: string): LoadedReport |
     missingCredentials: missingCredentials.toSorted(),
   };
 }
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-};

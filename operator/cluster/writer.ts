@@ -7,11 +7,13 @@ import type {KubeClient} from '../../kube/client.ts';
 import {KubeError} from '../../kube/errors.ts';
 import type {KubeObject} from '../../kube/objects.ts';
 import {parseObject} from '../../kube/parse-object.ts';
+import {apiVersion} from '../api/crds.ts';
 import type {ModelGatewayStatus, ModelRouteStatus} from '../api/generated.ts';
 import type {Child} from '../plan/fleet.ts';
 import {fieldManager, onDemandAnnotation} from '../plan/on-demand.ts';
 import {ownershipOf} from '../plan/ownership.ts';
 import type {ObjectName} from '../plan/world.ts';
+import {apiVersionOf, writtenKinds} from './kinds.ts';
 import {refusal, type Deed} from './refusal.ts';
 import {createTransport, passAsItIs} from './transport.ts';
 
@@ -52,27 +54,12 @@ export type Writer = {
   removeGateway(object: KubeObject): Promise<boolean>;
 };
 
-const group = 'modelroute.dev';
-const version = 'v1alpha1';
-const apiVersion = `${group}/${version}`;
+const [group = '', version = ''] = apiVersion.split('/');
 const plurals = {ModelRoute: 'modelroutes', ModelGateway: 'modelgateways'};
 
-/** All that is written. The list is client-node's to keep, and is kept once for the process. */
-const kinds: readonly (readonly [apiVersion: string, kind: string])[] = [
-  ['v1', 'ConfigMap'],
-  ['v1', 'Secret'],
-  ['v1', 'Service'],
-  ['v1', 'ServiceAccount'],
-  ['apps/v1', 'Deployment'],
-  ['autoscaling/v2', 'HorizontalPodAutoscaler'],
-  ['networking.k8s.io/v1', 'NetworkPolicy'],
-  ['policy/v1', 'PodDisruptionBudget'],
-  ['rbac.authorization.k8s.io/v1', 'Role'],
-  ['rbac.authorization.k8s.io/v1', 'RoleBinding'],
-  [apiVersion, 'ModelGateway'],
-];
-for (const [apiVersion, kind] of kinds) passAsItIs(apiVersion, kind);
-const apiVersions = new Map(kinds.map(([apiVersion, kind]) => [kind, apiVersion]));
+const apiVersions = new Map(writtenKinds.map((written) => [written.kind, apiVersionOf(written)]));
+// The list is client-node's to keep, and is kept once for the process.
+for (const [kind, writtenVersion] of apiVersions) passAsItIs(writtenVersion, kind);
 
 /** No object ever has it, for etcd counts from 1 before the first: so an apply that asks for it makes an object or conflicts. */
 const neverVersion = '1';
@@ -158,15 +145,6 @@ const nameInUse = ({kind, metadata: {namespace, name}}: Child): Applied => ({
 });
 
 function createApply(objects: Objects): Writer['apply'] {
-  /** As it is now, since it is not what it was taken for. */
-  const look = async (child: Child): Promise<Applied | {type: 'Ours'; object: KubeObject}> => {
-    const object = await objects.find(child);
-    if (object === undefined) return {type: 'Conflict'};
-    const ownership = ownershipOf(object, child);
-    if (ownership === 'Strangers') return nameInUse(child);
-    return ownership === 'GoingAway' ? {type: 'GoingAway'} : {type: 'Ours', object};
-  };
-
   /**
    * The API server called it invalid. It says so of another uid; and of what we want beside what somebody has put there, such as a second
    * port of one name: an apply leaves others' items of a list where they are, a merge does not.
@@ -189,22 +167,25 @@ function createApply(objects: Objects): Writer['apply'] {
     }
   };
 
+  const applyOnto = async (child: Child, object: KubeObject): Promise<Applied> => {
+    const ownership = ownershipOf(object, child);
+    if (ownership === 'Strangers') return nameInUse(child);
+    return ownership === 'GoingAway' ? {type: 'GoingAway'} : update(child, object);
+  };
+
   const create = async (child: Child): Promise<Applied> => {
     try {
       return {type: 'Created', object: await objects.patch(child, {resourceVersion: neverVersion})};
     } catch (error) {
       if (!hasStatus(error, 409)) throw error;
     }
-    const found = await look(child);
-    return found.type === 'Ours' ? update(child, found.object) : found; // made by a try whose answer did not come
+    const object = await objects.find(child); // ours if it was made by a try whose answer did not come
+    return object === undefined ? {type: 'Conflict'} : applyOnto(child, object);
   };
 
   return async (child, {known}) => {
     if (known === undefined) return create(child);
-    const ownership = ownershipOf(known, child);
-    if (ownership === 'Strangers') return nameInUse(child);
-    if (ownership === 'GoingAway') return {type: 'GoingAway'};
-    const applied = await update(child, known);
+    const applied = await applyOnto(child, known);
     // It is no longer what was heard of. Waiting to hear more could take as long as a watch is broken.
     const mayBeAny = child.metadata.resourceVersion === undefined;
     return applied.type === 'Conflict' && mayBeAny ? create(child) : applied;

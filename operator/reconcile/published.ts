@@ -1,6 +1,7 @@
 /** The configs that proxies may have loaded, so that a report's hash says what they serve, and no credential goes before its config. */
 import {credentialKey, gatewayConfigSchema, type Credentials, type GatewayConfig} from '../../proxy/config/schema.ts';
 import type {Clock} from '../../kube/clock.ts';
+import {jsonIn} from '../../kube/json.ts';
 import type {KubeObject} from '../../kube/objects.ts';
 import {readConfigMap, readCredentials} from '../cluster/config-object.ts';
 import type {LoadedReport} from '../plan/fleet.ts';
@@ -23,13 +24,8 @@ const mostRemembered = 8;
 /** A proxy hears of a change within seconds, and the kubelet of a mount within two minutes. What nobody wants any more must not stay. */
 const neededForMs = 300_000;
 
-const parse = (text: string): GatewayConfig | undefined => {
-  try {
-    return gatewayConfigSchema.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined; // edited by hand; it is written anew
-  }
-};
+/** Undefined: edited by hand; it is written anew. */
+const parse = (text: string): GatewayConfig | undefined => gatewayConfigSchema.safeParse(jsonIn(text)).data;
 
 /** `replacedAt`: undefined of the newest. `isSettled`: no proxy has it any more. */
 type Entry = {config: GatewayConfig; replacedAt: number | undefined; isSettled: boolean};

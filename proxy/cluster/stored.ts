@@ -2,6 +2,7 @@
 import {createHash} from 'node:crypto';
 import {gunzipSync} from 'node:zlib';
 import {z} from 'zod';
+import {jsonIn} from '../../kube/json.ts';
 import {gatewayConfigSchema, longestConfigText, type Credentials, type GatewayConfig} from '../config/schema.ts';
 import type {Rejection} from '../engine/gateway.ts';
 
@@ -19,14 +20,6 @@ export const configFile = 'config.json.gz';
 export const credentialsFile = 'credentials.json';
 
 const mostIssues = 3;
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // which no JSON text means
-  }
-}
 
 function describeIssues({issues}: z.ZodError): string {
   const described = issues.slice(0, mostIssues).map(({path, message}) => `${path.join('.')}: ${message}`);
@@ -57,7 +50,7 @@ export function readConfig(gzip: Uint8Array, own: ObjectName): StoredConfig {
   if (typeof text === 'string') return {rejection: {hash: '', reason: text}};
   const hash = createHash('sha256').update(text).digest('hex');
   const refuse = (reason: string): StoredConfig => ({rejection: {hash, reason}});
-  const value = parseJson(text.toString('utf8'));
+  const value = jsonIn(text.toString('utf8'));
   if (value === undefined) return refuse(`${configFile} holds no JSON`);
   const parsed = gatewayConfigSchema.safeParse(value);
   if (!parsed.success) return refuse(describeIssues(parsed.error));
@@ -69,7 +62,7 @@ const credentialsSchema = z.record(z.string(), z.string());
 
 /** A problem says nothing of what the text holds. */
 export function readCredentials(text: string): StoredCredentials {
-  const parsed = credentialsSchema.safeParse(parseJson(text));
+  const parsed = credentialsSchema.safeParse(jsonIn(text));
   return parsed.success
     ? {credentials: new Map(Object.entries(parsed.data))}
     : {problem: `${credentialsFile} is no JSON object of texts`};

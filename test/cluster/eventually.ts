@@ -1,4 +1,4 @@
-import {messageOf} from './message-of.ts';
+import {messageOf} from '../../operator/message-of.ts';
 
 /** Asks until `check` is true; one that throws is asked again. For questions that cost a process each. */
 export async function eventually(

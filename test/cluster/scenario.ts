@@ -7,7 +7,7 @@ import {describe} from '@jest/globals';
 import {inCluster, startCluster, startMs, type Cluster} from './cluster.ts';
 import {eventually} from './eventually.ts';
 import {canRunCluster} from './machine.ts';
-import {messageOf} from './message-of.ts';
+import {messageOf} from '../../operator/message-of.ts';
 import {flow, mustHaveNoFailures, startLoad, type Load, type LoadOptions, type LoadReport} from './load.ts';
 import {
   backend,
