@@ -85,8 +85,8 @@ describe('an open breaker', () => {
     const {local, proxy, setup} = await start();
     const quick = {
       ...circuitBreaker,
-      openDuration: '150ms',
-      maxOpenDuration: '300ms',
+      openDuration: '1s',
+      maxOpenDuration: '2s',
       whenAllOpen: 'FailFast' as const,
     };
     proxy.update(setup({spec: {circuitBreaker: quick}}));

@@ -50,7 +50,7 @@ describe.each(shapes)('a %s request', (_, fields) => {
       return response.headers.get('x-modelroute-backend');
     };
     expect(await backendOf()).toBe('cloud');
-    expect((await liveView(proxy, 'local')).breaker).toBe('Open');
+    expect((await liveView(proxy, 'local')).breaker).not.toBe('Closed'); // on a slow machine its 100 ms may be over
     upstreams[0]?.behave({do: 'answer'});
     await until(async () => (await backendOf()) === 'local', 'the first rung answers again');
     expect((await liveView(proxy, 'local')).breaker).toBe('Closed');
