@@ -1,6 +1,7 @@
 /** On the cluster that the tests have: pods that come, pods that go, and a load that must not notice. */
 import {fileURLToPath} from 'node:url';
 import {loadAccess} from '../../operator/cluster/access.ts';
+import {readSlice} from '../../proxy/config/slice.ts';
 import {systemClock} from '../../proxy/engine/clock.ts';
 import {inCluster, startCluster, type Cluster} from '../../test/cluster/cluster.ts';
 import {firstAnswer, flow, startLoad, type Load} from '../../test/cluster/load.ts';
@@ -97,16 +98,15 @@ async function callsOf({cluster}: Bench, podIp: string): Promise<number[]> {
   return requests.filter(({path}) => path.endsWith('/chat/completions')).map(({receivedAt}) => receivedAt);
 }
 
-type Endpoints = {endpoints?: {addresses: string[]; conditions: {terminating?: boolean}}[] | null};
-
 /** When the control plane said of each address that its pod is on its way out, milliseconds since 1970. */
 async function watchTerminating({api}: Bench): Promise<{atOf: ReadonlyMap<string, number>; stop(): void}> {
   const atOf = new Map<string, number>();
   const path = `/apis/discovery.k8s.io/v1/namespaces/${backends}/endpointslices`;
   const watch = await watchObjects(api, path, (object) => {
-    for (const {addresses, conditions} of (object as unknown as Endpoints).endpoints ?? [])
-      for (const address of addresses)
-        if (conditions.terminating === true && !atOf.has(address)) atOf.set(address, Date.now());
+    const read = readSlice(object);
+    if ('problem' in read) throw new Error(read.problem);
+    for (const {addresses, terminating} of read.slice.endpoints)
+      for (const address of addresses) if (terminating === true && !atOf.has(address)) atOf.set(address, Date.now());
   });
   return {atOf, stop: () => watch.stop()};
 }

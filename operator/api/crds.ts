@@ -4,7 +4,9 @@ import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {parse} from 'yaml';
 
-export const apiVersion = 'modelroute.dev/v1alpha1';
+export const group = 'modelroute.dev';
+export const version = 'v1alpha1';
+export const apiVersion = `${group}/${version}` as const;
 
 /** An `x-kubernetes-validations` entry; `rule` is CEL with the value as `self`. */
 export type Rule = {rule: string; message: string; fieldPath?: string; reason?: string};

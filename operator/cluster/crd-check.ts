@@ -3,7 +3,7 @@ import {z} from 'zod';
 import type {KubeClient} from '../../kube/client.ts';
 import type {Clock, Timer} from '../../kube/clock.ts';
 import {KubeError} from '../../kube/errors.ts';
-import {schemaVersionAnnotation} from '../api/crds.ts';
+import {schemaVersionAnnotation, version} from '../api/crds.ts';
 import type {Log} from '../log.ts';
 
 export type CrdCheck = {
@@ -25,7 +25,6 @@ export type CrdCheckSettings = {
 /** It grows when the operator begins to need something of the CRDs that older ones lack. */
 export const requiredSchemaVersion = 1;
 
-const servedVersion = 'v1alpha1';
 const names = ['modelroutes.modelroute.dev', 'modelgateways.modelroute.dev'];
 const chart = 'the chart modelroute-crds';
 const lookAgainMs = 3_000;
@@ -49,8 +48,8 @@ function faultOf(name: string, crd: unknown, required: number): Fault | undefine
     return fault(
       `the CRD ${name} is of schema version ${installed} and this operator needs ${required}: upgrade ${chart}`,
     );
-  if (!data.spec.versions.some((version) => version.name === servedVersion && version.served))
-    return fault(`the CRD ${name} does not serve ${servedVersion}: install ${chart} of this release`);
+  if (!data.spec.versions.some((offered) => offered.name === version && offered.served))
+    return fault(`the CRD ${name} does not serve ${version}: install ${chart} of this release`);
   return undefined;
 }
 

@@ -1,5 +1,6 @@
 /** What the operator watches, and how much of each object it keeps: a cluster has many, and most of what they say is not looked at. */
 import type {KubeObject} from '../../kube/objects.ts';
+import {apiVersion} from '../api/crds.ts';
 import {managedByLabel, managedBy} from '../plan/labels.ts';
 
 export type WatchedKind = {
@@ -54,8 +55,8 @@ const childKinds = [
 ] as const;
 
 export const watchedKinds: readonly WatchedKind[] = [
-  namespaced('ModelRoute', '/apis/modelroute.dev/v1alpha1', 'modelroutes', {trim: withoutManagedFields}),
-  namespaced('ModelGateway', '/apis/modelroute.dev/v1alpha1', 'modelgateways', {trim: whole}),
+  namespaced('ModelRoute', `/apis/${apiVersion}`, 'modelroutes', {trim: withoutManagedFields}),
+  namespaced('ModelGateway', `/apis/${apiVersion}`, 'modelgateways', {trim: whole}),
   namespaced('Service', '/api/v1', 'services', {trim: only('spec')}),
   // Helm's releases are the largest Secrets that there are, and nobody's credentials.
   namespaced('Secret', '/api/v1', 'secrets', {

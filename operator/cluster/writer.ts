@@ -7,7 +7,7 @@ import type {KubeClient} from '../../kube/client.ts';
 import {KubeError} from '../../kube/errors.ts';
 import type {KubeObject} from '../../kube/objects.ts';
 import {parseObject} from '../../kube/parse-object.ts';
-import {apiVersion} from '../api/crds.ts';
+import {apiVersion, group, version} from '../api/crds.ts';
 import type {ModelGatewayStatus, ModelRouteStatus} from '../api/generated.ts';
 import type {Child} from '../plan/fleet.ts';
 import {fieldManager, onDemandAnnotation} from '../plan/on-demand.ts';
@@ -54,7 +54,6 @@ export type Writer = {
   removeGateway(object: KubeObject): Promise<boolean>;
 };
 
-const [group = '', version = ''] = apiVersion.split('/');
 const plurals = {ModelRoute: 'modelroutes', ModelGateway: 'modelgateways'};
 
 const apiVersions = new Map(writtenKinds.map((written) => [written.kind, apiVersionOf(written)]));

@@ -12,6 +12,7 @@ import {
   type Tags,
   type YAMLError,
 } from 'yaml';
+import {messageOf} from '../message-of.ts';
 import {pathText} from '../plan/text.ts';
 import {type FileProblem, type Located, type Path, type Position, problemOfFile} from './problem.ts';
 
@@ -166,8 +167,7 @@ export const parseDocuments = (file: string, text: string): Parsed => {
       if (value !== null) result.documents.push(...unpackList({file, value, prefix: [], locate}));
     } catch (error) {
       // An alias without its anchor, or so many that they would fill the memory.
-      const reason = error instanceof Error ? error.message : String(error);
-      result.problems.push({...problemOfFile(file, `not valid YAML: ${reason}`, locate([]).line)});
+      result.problems.push({...problemOfFile(file, `not valid YAML: ${messageOf(error)}`, locate([]).line)});
     }
   }
   return result;

@@ -1,10 +1,11 @@
 /** Which object a document is: one of the four kinds that files may hold, its namespace and its name. */
+import {apiVersion} from '../api/crds.ts';
 import {type FileProblem, type Path, problemAt} from './problem.ts';
 import type {SourceDocument} from './documents.ts';
 
 const apiVersions = {
-  ModelRoute: 'modelroute.dev/v1alpha1',
-  ModelGateway: 'modelroute.dev/v1alpha1',
+  ModelRoute: apiVersion,
+  ModelGateway: apiVersion,
   Secret: 'v1',
   EndpointSlice: 'discovery.k8s.io/v1',
 } as const;
